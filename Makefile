@@ -1,0 +1,37 @@
+# Everything a newcomer needs; each target makes the virtual environment it uses.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test unit lint format interop clean
+
+demo: $(STAMP)  ## move 64 MiB between two peers on loopback
+	$(BIN)/peerwire demo
+
+test: lint unit  ## lint, types and the test suite
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n auto -m "not interop" --cov --cov-report=term
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+interop: $(STAMP)  ## the clients that are installed on this machine; says which are missing
+	$(BIN)/python -m pytest -m interop -ra tests/interop
+
+clean:
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+# pip gained --group in 25.1, which no distribution ships yet, so it is brought up to date first.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[cli]" --group test --group lint
+	touch $@

@@ -1,0 +1,23 @@
+import dataclasses
+
+import pytest
+
+from peerwire.limits import DEFAULT_LIMITS, Limits
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Limits)])
+def test_a_limit_is_above_zero(field):
+    with pytest.raises(ValueError, match=rf"Limits\.{field} is 0"):
+        Limits(**{field: 0})
+
+
+def test_every_field_is_described_with_its_reason():
+    for field in dataclasses.fields(Limits):
+        assert f"\n        {field.name}: " in (Limits.__doc__ or "")
+
+
+def test_the_defaults_fit_each_other():
+    limits = DEFAULT_LIMITS
+    assert limits.max_request <= limits.max_request_hard <= limits.max_message
+    assert limits.keep_alive < limits.idle_timeout
+    assert limits.max_undecided > limits.max_message
