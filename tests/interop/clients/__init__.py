@@ -1,0 +1,15 @@
+"""The clients that peerwire is tried against, by name."""
+
+from __future__ import annotations
+
+from .aria2 import Aria2
+from .base import Address, Client, Download, Encryption
+from .bittorrent_protocol import BittorrentProtocol
+from .libtorrent import Libtorrent
+from .transmission import Transmission
+
+__all__ = ["CLIENTS", "Address", "Client", "Download", "Encryption"]
+
+CLIENTS: dict[str, type[Client]] = {
+    client.name: client for client in (Libtorrent, Transmission, Aria2, BittorrentProtocol)
+}

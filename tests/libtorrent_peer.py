@@ -1,0 +1,115 @@
+"""A libtorrent peer on loopback, in a process of its own: an abort in it ends nothing else.
+
+python tests/libtorrent_peer.py create PATH OUT.torrent --piece-size BYTES
+python tests/libtorrent_peer.py seed   TORRENT CONTENT PORT  [--encryption off|prefer|require]
+python tests/libtorrent_peer.py leech  TORRENT OUT_DIR HOST PORT  [--encryption ...]
+
+It prints `ready` once it seeds and `complete` once it has everything, then runs until it is
+ended. Nothing but 127.0.0.1 is listened on or dialled: no DHT, LSD, UPnP, NAT-PMP, PEX or tracker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import libtorrent as lt
+
+#: encryption -> (policy, level): 2 disabled, 1 enabled, 0 forced; level 3 is plaintext and RC4.
+ENCRYPTION = {"off": (2, 3), "prefer": (1, 3), "require": (0, 3)}
+
+
+def settings(port: int, encryption: str) -> dict[str, object]:
+    policy, level = ENCRYPTION[encryption]
+    return {
+        "listen_interfaces": f"127.0.0.1:{port}",
+        "outgoing_interfaces": "127.0.0.1",
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "enable_ip_notifier": False,
+        "enable_incoming_utp": False,
+        "enable_outgoing_utp": False,
+        "allow_multiple_connections_per_ip": True,
+        "in_enc_policy": policy,
+        "out_enc_policy": policy,
+        "allowed_enc_level": level,
+        "prefer_rc4": encryption != "off",
+        # A peer that is not up yet is dialled again at once, not after a minute.
+        "min_reconnect_time": 1,
+        "max_failcount": 1000,
+        "peer_connect_timeout": 5,
+        "dht_bootstrap_nodes": "",
+        "alert_mask": lt.alert.category_t.error_notification
+        | lt.alert.category_t.status_notification
+        | lt.alert.category_t.peer_notification,
+    }
+
+
+def run(params: lt.add_torrent_params, port: int, encryption: str, word: str) -> None:
+    """Say `word` once the torrent is whole and the port open; log until the parent is gone."""
+    session = lt.session(settings(port, encryption), 0)  # 0: none of the default plugins, so no PEX
+    session.add_extension("ut_metadata")
+    handle = session.add_torrent(params)
+    parent, said = os.getppid(), False
+    while os.getppid() == parent:
+        session.wait_for_alert(100)
+        for alert in session.pop_alerts():
+            print(alert.what(), alert.message(), flush=True)
+        if not said and session.is_listening() and handle.status().is_seeding:
+            said = True
+            print(word, flush=True)
+
+
+def load(torrent: str, save_path: Path) -> lt.add_torrent_params:
+    params = lt.load_torrent_file(torrent)
+    params.trackers = []
+    params.save_path = str(save_path)
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    return params
+
+
+def create(path: Path, out: Path, piece_size: int) -> None:
+    """A v1 .torrent of a file or folder, as libtorrent makes it."""
+    files = lt.file_storage()
+    lt.add_files(files, str(path))
+    torrent = lt.create_torrent(files, piece_size, lt.create_torrent.v1_only)
+    lt.set_piece_hashes(torrent, str(path.parent))
+    out.write_bytes(lt.bencode(torrent.generate()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("create")
+    verb.add_argument("path", type=Path)
+    verb.add_argument("out", type=Path)
+    verb.add_argument("--piece-size", type=int, default=0)
+    verb = verbs.add_parser("seed")
+    verb.add_argument("torrent")
+    verb.add_argument("content", type=Path)
+    verb.add_argument("port", type=int)
+    verb.add_argument("--encryption", choices=ENCRYPTION, default="off")
+    verb = verbs.add_parser("leech")
+    verb.add_argument("torrent")
+    verb.add_argument("out", type=Path)
+    verb.add_argument("host")
+    verb.add_argument("port", type=int)
+    verb.add_argument("--encryption", choices=ENCRYPTION, default="off")
+    args = parser.parse_args()
+
+    if args.verb == "create":
+        create(args.path, args.out, args.piece_size)
+    elif args.verb == "seed":
+        params = load(args.torrent, args.content.absolute().parent)
+        run(params, args.port, args.encryption, "ready")
+    else:
+        params = load(args.torrent, args.out)
+        params.peers = [(args.host, args.port)]
+        run(params, 0, args.encryption, "complete")
+
+
+if __name__ == "__main__":
+    main()
