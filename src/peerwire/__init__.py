@@ -1,3 +1,106 @@
 """The BitTorrent peer wire protocol for Python: the public names, nothing else."""
 
-from .version import __version__ as __version__
+from .asyncio.client import connect
+from .asyncio.peer import Peer
+from .asyncio.server import Server, serve
+from .errors import (
+    BencodeError,
+    ConnectionClosed,
+    InfoHashMismatch,
+    InvalidHandshake,
+    LocalProtocolError,
+    MessageTooBig,
+    MetainfoError,
+    PeerChoked,
+    PeerWireError,
+    ProtocolError,
+    RemoteProtocolError,
+    RequestCancelled,
+    RequestFailed,
+    RequestRejected,
+    RequestTimeout,
+    StorageError,
+)
+from .handshake import Handshake, Reserved, generate_peer_id
+from .limits import Limits
+from .messages import (
+    AllowedFast,
+    Bitfield,
+    Cancel,
+    Choke,
+    Have,
+    HaveAll,
+    HaveNone,
+    Interested,
+    KeepAlive,
+    Message,
+    NotInterested,
+    Piece,
+    Port,
+    Reject,
+    Request,
+    Suggest,
+    Unchoke,
+    Unknown,
+)
+from .pieces import PieceSet
+from .requests import PendingRequest, RequestEnded
+from .state import Role, State
+from .version import __version__
+from .wire import Wire
+
+__all__ = [
+    "__version__",
+    # a connection on asyncio
+    "connect",
+    "serve",
+    "Peer",
+    "Server",
+    # a connection without I/O
+    "Wire",
+    "Role",
+    "State",
+    "Limits",
+    "Handshake",
+    "Reserved",
+    "PieceSet",
+    "PendingRequest",
+    "RequestEnded",
+    "generate_peer_id",
+    # messages
+    "Message",
+    "KeepAlive",
+    "Choke",
+    "Unchoke",
+    "Interested",
+    "NotInterested",
+    "Have",
+    "Bitfield",
+    "Request",
+    "Piece",
+    "Cancel",
+    "Port",
+    "Suggest",
+    "HaveAll",
+    "HaveNone",
+    "Reject",
+    "AllowedFast",
+    "Unknown",
+    # errors
+    "PeerWireError",
+    "ProtocolError",
+    "LocalProtocolError",
+    "RemoteProtocolError",
+    "InvalidHandshake",
+    "InfoHashMismatch",
+    "MessageTooBig",
+    "RequestFailed",
+    "RequestRejected",
+    "RequestTimeout",
+    "RequestCancelled",
+    "PeerChoked",
+    "ConnectionClosed",
+    "BencodeError",
+    "MetainfoError",
+    "StorageError",
+]

@@ -93,7 +93,7 @@ class RequestFailed(PeerWireError):
         length: Length of the block, in bytes.
     """
 
-    def __init__(self, reason: str, *, index: int, begin: int, length: int) -> None:
+    def __init__(self, reason: str, index: int, begin: int, length: int) -> None:
         super().__init__(f"request for piece {index}, bytes {begin}+{length}: {reason}")
         self.reason = reason
         self.index = index
@@ -141,6 +141,12 @@ class ConnectionClosed(PeerWireError):
         self.by = by
         self.reason = reason
         self.last_message = last_message
+
+    def again(self) -> ConnectionClosed:
+        """Returns the same error anew, cause included, for the next one who has to be told."""
+        error = ConnectionClosed(self.by, self.reason, last_message=self.last_message)
+        error.__cause__ = self.__cause__
+        return error
 
 
 class BencodeError(PeerWireError, ValueError):

@@ -28,6 +28,8 @@ class Limits:
         max_peer_requests: Requests of the peer held unanswered; more are dropped (BEP 3).
             libtorrent: 2000.
         max_requests: Requests outstanding to the peer. libtorrent: 500.
+        max_allowed_fast: Pieces remembered of those the peer allows while choked, and of those it
+            suggests. Sets are advice (BEP 6); deployed clients send ten or fewer.
         max_undecided: Bytes held of a peer that talks on before its handshake was answered:
             a bitfield of the largest size and the messages that usually follow it.
         handshake_timeout: From the start until the peer's handshake is complete, however its
@@ -42,6 +44,9 @@ class Limits:
         max_unread_bytes: The same, in payload bytes: four of the longest messages.
         write_buffer: Bytes waiting for a peer that does not read, above which `drain` waits.
             libtorrent's send watermark ends at 500 KiB.
+        max_write_buffer: Bytes waiting for such a peer above which nothing more is read from it,
+            so that it can't grow by asking for rejects. An application that awaits `drain`
+            never comes near.
     """
 
     max_message: int = 1024 * 1024
@@ -50,6 +55,7 @@ class Limits:
     max_request_hard: int = 128 * 1024
     max_peer_requests: int = 2000
     max_requests: int = 500
+    max_allowed_fast: int = 100
     max_undecided: int = 1024 * 1024 + 64 * 1024
     handshake_timeout: float = 10.0
     idle_timeout: float = 120.0
@@ -58,6 +64,7 @@ class Limits:
     max_unread_messages: int = 4096
     max_unread_bytes: int = 4 * 1024 * 1024
     write_buffer: int = 512 * 1024
+    max_write_buffer: int = 4 * 1024 * 1024
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

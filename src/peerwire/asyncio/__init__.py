@@ -1,0 +1,1 @@
+"""Peers on asyncio: `connect`, `serve`, and the `Peer` that both give."""

@@ -1,0 +1,139 @@
+"""What a peer said and the application has not read yet, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..messages import Bitfield, Message, Unknown
+from ..requests import RequestEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..errors import ConnectionClosed
+    from ..limits import Limits
+
+__all__ = ["Inbox", "Received", "Reader"]
+
+#: What iterating over a peer yields.
+Received: TypeAlias = Message | RequestEnded
+
+
+class Reader:
+    """One iteration over the messages of a peer.
+
+    Args:
+        inbox: Where they wait.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    def __aiter__(self) -> Reader:
+        return self
+
+    async def __anext__(self) -> Received:
+        return await self._inbox.get()
+
+
+class Inbox:
+    """Messages waiting for the application.
+
+    While someone reads, a full inbox is to stop the reading from the socket: that is the pressure
+    back on the peer. While nobody does, an application that only awaits requests must not be
+    stopped by messages it never asked to see: then a full inbox forgets its oldest. What they said
+    is in the peer's state by then.
+
+    Args:
+        limits: How many messages and payload bytes may wait.
+        on_room: Called when there is room again.
+    """
+
+    __slots__ = ("_bytes", "_closed", "_items", "_limits", "_on_room", "_reader", "_waiter")
+
+    def __init__(self, limits: Limits, on_room: Callable[[], None]) -> None:
+        self._items: deque[Received] | None = None  # an idle peer holds none
+        self._bytes = 0
+        self._limits = limits
+        self._on_room = on_room
+        self._reader: weakref.ref[Reader] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed: ConnectionClosed | None = None
+
+    def __len__(self) -> int:
+        return len(self._items) if self._items is not None else 0
+
+    @property
+    def full(self) -> bool:
+        """Whether a reader has fallen so far behind that no more is to be read for it."""
+        return self._over() and self._is_read()
+
+    def reader(self) -> Reader:
+        """Begins to read. When the returned object is let go, reading has ended."""
+        reader = Reader(self)
+        self._reader = weakref.ref(reader)
+        return reader
+
+    def put(self, item: Received) -> None:
+        """Adds what came; forgets the oldest when there is no room and nobody reads."""
+        if self._items is None:
+            self._items = deque()
+        self._items.append(item)
+        self._bytes += _payload(item)
+        if self._over() and not self._is_read():
+            self._bytes -= _payload(self._items.popleft())
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def get(self) -> Received:
+        """Takes out the oldest, waiting for one if need be.
+
+        Raises:
+            StopAsyncIteration: The connection was closed in good order.
+            ConnectionClosed: It failed, or the peer broke a rule.
+            RuntimeError: Another task is waiting.
+        """
+        while not self._items:
+            if self._closed is not None:
+                if self._closed.by == "network" or self._closed.__cause__ is not None:
+                    raise self._closed.again()
+                raise StopAsyncIteration
+            await self._wait()
+        was_over = self._over()
+        item = self._items.popleft()
+        self._bytes -= _payload(item)
+        if was_over and not self._over():
+            self._on_room()
+        return item
+
+    def close(self, closed: ConnectionClosed) -> None:
+        """Lets the reader end once it has read what is left."""
+        self._closed = closed
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        if self._waiter is not None:
+            raise RuntimeError("another task is already waiting for this peer's next message")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _over(self) -> bool:
+        limits = self._limits
+        return len(self) > limits.max_unread_messages or self._bytes > limits.max_unread_bytes
+
+    def _is_read(self) -> bool:
+        return self._reader is not None and self._reader() is not None
+
+
+def _payload(item: Received) -> int:
+    """The bytes that `item` holds of its own; a block's are bounded by the requests for them."""
+    if isinstance(item, Bitfield):
+        return len(item.bits)
+    return len(item.payload) if isinstance(item, Unknown) else 0

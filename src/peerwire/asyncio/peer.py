@@ -1,0 +1,550 @@
+"""A peer on asyncio: its state, its messages, and requests that can be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast, overload
+
+from ..clients import client_name
+from ..errors import ConnectionClosed, LocalProtocolError, RequestFailed
+from ..handshake import Handshake, Reserved
+from ..messages import Piece, Request
+from ..rates import Rate
+from ..requests import PendingRequest, RequestEnded
+from .connection import Connection
+from .inbox import Inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+    from types import TracebackType
+
+    from ..messages import Buffer
+    from ..pieces import PieceSet
+    from ..requests import IncomingRequests, OutgoingRequests
+    from ..state import Event
+    from ..wire import Wire
+    from .inbox import Reader
+
+__all__ = ["Peer"]
+
+
+class _Block(asyncio.Future["Buffer"]):
+    """The answer to a request; cancelling it takes the request back."""
+
+    peer: Peer | None = None
+    request: PendingRequest | None = None
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        if not super().cancel(msg):
+            return False
+        if self.peer is not None and self.request is not None:
+            self.peer._withdraw(self.request)
+        return True
+
+
+class _Drained:
+    """What `Peer.respond` returns: awaited, it waits until the peer has read enough."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if not self._connection.writable:
+            yield from self._connection.drain().__await__()
+
+
+class Peer:
+    """The peer at the other end of a connection.
+
+    Made by `connect` and `serve`, once both handshakes are done. Iterating over it yields the
+    messages it sends, in order, until the connection ends: quietly when either side closed it,
+    with `ConnectionClosed` when it failed. Blocks that somebody awaits are not among them. Methods
+    that send return at once; `drain` waits while the peer does not keep up.
+
+    While an iteration lags behind by more than `Limits.max_unread_messages`, nothing more is read
+    from the peer. While there is none, the oldest unread messages are forgotten instead: what they
+    said is in the attributes below.
+    """
+
+    def __init__(self, wire: Wire, on_handshake: Callable[[Peer], None] | None = None) -> None:
+        self._wire = wire
+        self._on_handshake = on_handshake
+        self._loop = asyncio.get_running_loop()
+        self._inbox = Inbox(wire.limits, self._update_reading)
+        self._connection = Connection(
+            wire,
+            on_events=self._handle_events,
+            on_closed=self._handle_closed,
+            may_read=self._may_read,
+        )
+        self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._unflushed = 0
+        self._address: tuple[str, int] | None = None
+        now = self._loop.time()
+        self._upload_rate = Rate(now)
+        self._download_rate = Rate(now)
+
+    def __repr__(self) -> str:
+        host, port = self.address
+        return f"<Peer {host}:{port} {self.client}>"
+
+    # Who it is
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The peer's IP address and port, as the socket has them."""
+        if self._address is None:
+            self._address = self._connection.peer_address() or ("", 0)
+        return self._address
+
+    @property
+    def handshake(self) -> Handshake:
+        """The peer's handshake."""
+        assert self._wire.peer_handshake is not None, "a peer is handed out after its handshake"
+        return self._wire.peer_handshake
+
+    @property
+    def peer_id(self) -> bytes:
+        """The peer's id, 20 bytes (BEP 3)."""
+        return self.handshake.peer_id
+
+    @property
+    def client(self) -> str:
+        """The client's name and version, as its peer id tells it (BEP 20)."""
+        return client_name(self.peer_id)
+
+    @property
+    def reserved(self) -> Reserved:
+        """The extensions that the peer announced in its handshake."""
+        return self.handshake.reserved
+
+    @property
+    def info_hash(self) -> bytes:
+        """The torrent that this connection is about, 20 bytes."""
+        return self.handshake.info_hash
+
+    # How things stand
+
+    @property
+    def wire(self) -> Wire:
+        """The state machine behind this peer, to look at; what it sends is sent by this peer."""
+        return self._wire
+
+    @property
+    def fast(self) -> bool:
+        """Whether the fast extension was negotiated (BEP 6)."""
+        return self._wire.fast
+
+    @property
+    def am_choking(self) -> bool:
+        """Whether this side chokes the peer (BEP 3)."""
+        return self._wire.am_choking
+
+    @property
+    def am_interested(self) -> bool:
+        """Whether this side said that it is interested (BEP 3)."""
+        return self._wire.am_interested
+
+    @property
+    def peer_choking(self) -> bool:
+        """Whether the peer chokes this side (BEP 3)."""
+        return self._wire.peer_choking
+
+    @property
+    def peer_interested(self) -> bool:
+        """Whether the peer said that it is interested (BEP 3)."""
+        return self._wire.peer_interested
+
+    @property
+    def peer_pieces(self) -> PieceSet:
+        """The pieces that the peer has."""
+        return self._wire.peer_pieces
+
+    @property
+    def peer_allowed_fast(self) -> set[int]:
+        """Pieces that the peer lets us ask for while it chokes us (BEP 6)."""
+        return self._wire.peer_allowed_fast
+
+    @property
+    def num_pieces(self) -> int | None:
+        """Piece count of the torrent; None while it is not known."""
+        return self._wire.num_pieces
+
+    @property
+    def requests(self) -> OutgoingRequests:
+        """Requests made of the peer and not answered, the oldest first."""
+        return self._wire.requests
+
+    @property
+    def peer_requests(self) -> IncomingRequests:
+        """Requests the peer made and that were not answered, the oldest first."""
+        return self._wire.peer_requests
+
+    @property
+    def uploaded(self) -> int:
+        """Block bytes sent to the peer."""
+        return self._wire.uploaded
+
+    @property
+    def downloaded(self) -> int:
+        """Block bytes received from the peer that were asked for."""
+        return self._wire.downloaded
+
+    @property
+    def upload_rate(self) -> float:
+        """Block bytes a second sent to the peer, over the last five seconds."""
+        return self._upload_rate.per_second(self.uploaded, self._loop.time())
+
+    @property
+    def download_rate(self) -> float:
+        """Block bytes a second received from the peer, over the last five seconds."""
+        return self._download_rate.per_second(self.downloaded, self._loop.time())
+
+    @property
+    def closed(self) -> ConnectionClosed | None:
+        """Who ended the connection, and why; None while it is open."""
+        return self._wire.closed
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether keep-alives are sent when there was nothing to say for a while. May be set."""
+        return self._wire.keep_alive
+
+    @keep_alive.setter
+    def keep_alive(self, value: bool) -> None:
+        self._wire.keep_alive = value
+        self._connection.flush_soon()
+
+    # Receiving
+
+    def __aiter__(self) -> Reader:
+        return self._inbox.reader()
+
+    async def ready(self, *, timeout: float | None = None) -> None:
+        """Says that we are interested and waits until the peer lets us make requests.
+
+        Args:
+            timeout: Seconds to wait; None to wait as long as the connection lasts.
+
+        Raises:
+            TimeoutError: The peer did not unchoke us in time.
+            ConnectionClosed: The connection ended first.
+        """
+        self.interested()
+        await self.wait_until(lambda: not self.peer_choking, timeout=timeout)
+
+    async def wait_until(
+        self, condition: Callable[[], bool], *, timeout: float | None = None
+    ) -> None:
+        """Waits until something is true of this peer, looking after everything it says.
+
+        Args:
+            condition: For instance ``lambda: 7 in peer.peer_pieces``.
+            timeout: Seconds to wait; None to wait as long as the connection lasts.
+
+        Raises:
+            TimeoutError: It did not become true in time.
+            ConnectionClosed: The connection ended first.
+        """
+        if condition():
+            return
+        self._require_open()
+        entry = (condition, self._loop.create_future())
+        self._conditions.append(entry)
+        try:
+            async with asyncio.timeout(timeout):
+                await entry[1]
+        finally:
+            self._conditions.remove(entry)
+
+    # Requests
+
+    @overload
+    def request(
+        self, index: int, begin: int, length: int, *, timeout: float | None = None
+    ) -> asyncio.Future[bytes]: ...
+
+    @overload
+    def request(
+        self, index: int, begin: int, length: int, *, into: Buffer, timeout: float | None = None
+    ) -> asyncio.Future[memoryview]: ...
+
+    def request(
+        self,
+        index: int,
+        begin: int,
+        length: int,
+        *,
+        into: Buffer | None = None,
+        timeout: float | None = None,
+    ) -> asyncio.Future[bytes] | asyncio.Future[memoryview]:
+        """Asks for a block; await the result for it. Cancelling it cancels the request.
+
+        The request is under way when this returns, so that many can be made before the first is
+        awaited. Each has a deadline of its own.
+
+        Args:
+            index: Piece index.
+            begin: Offset in the piece, in bytes.
+            length: Length of the block, in bytes; 16384 is what every client serves.
+            into: Writable memory of that length to put the block into, without another copy.
+            timeout: Seconds until it is given up; `Limits.request_timeout` if None.
+
+        Returns:
+            The block, or a view of `into`.
+
+        Raises:
+            RequestFailed: From the await: the peer choked us, rejected the request, or did not
+                answer in time (BEP 3, BEP 6).
+            ConnectionClosed: From the await: the connection ended.
+            LocalProtocolError: The same block is asked for already, or too many are.
+        """
+        block = _Block(loop=self._loop)
+        try:
+            block.request = self.request_nowait(
+                index, begin, length, into=into, timeout=timeout, context=block
+            )
+        except (RequestFailed, ConnectionClosed) as error:
+            _fail(block, error)
+        else:
+            block.peer = self
+        return cast("asyncio.Future[bytes]", block)
+
+    def request_nowait(
+        self,
+        index: int,
+        begin: int,
+        length: int,
+        *,
+        into: Buffer | None = None,
+        timeout: float | None = None,
+        context: object = None,
+    ) -> PendingRequest:
+        """Asks for a block whose answer is to be met while iterating over the peer.
+
+        The answer is a `Piece` whose `request` is what this returns, or a `RequestEnded`.
+
+        Args:
+            index: Piece index.
+            begin: Offset in the piece, in bytes.
+            length: Length of the block, in bytes.
+            into: Writable memory of that length to put the block into, without another copy.
+            timeout: Seconds until it is given up; `Limits.request_timeout` if None.
+            context: Kept in the request for the caller.
+
+        Raises:
+            PeerChoked: The peer chokes us.
+            ConnectionClosed: The connection has ended.
+            LocalProtocolError: The same block is asked for already, or too many are.
+        """
+        wire = self._speak()
+        wait = wire.limits.request_timeout if timeout is None else timeout
+        return wire.send_request(
+            index, begin, length, deadline=wire.now + wait, into=into, context=context
+        )
+
+    def cancel(self, index: int, begin: int, length: int) -> bool:
+        """Takes a request back; who awaits it gets `RequestCancelled` (BEP 3).
+
+        Returns:
+            Whether it was pending.
+        """
+        return self._speak().send_cancel(index, begin, length)
+
+    def respond(self, request: Request, block: Buffer) -> Awaitable[None]:
+        """Answers a request of the peer with its block (BEP 3).
+
+        Sent when this returns, unless the peer took the request back meanwhile. Awaiting the
+        result waits until the peer has read enough, like `drain`.
+
+        Args:
+            request: The request, as it came.
+            block: The bytes; not copied, so not to be changed until they are sent.
+
+        Raises:
+            LocalProtocolError: The block is not of the length that was asked for.
+            ConnectionClosed: The connection has ended.
+        """
+        if len(block) != request.length:
+            raise LocalProtocolError(
+                f"a block of {len(block)} bytes for {request}",
+                rule="BEP 3, peer messages: a piece has the length of its request",
+            )
+        if self._speak().send_piece(request.index, request.begin, block):
+            self._unflushed += len(block)
+            self._upload_rate.sample(self.uploaded, self._wire.now)
+            if self._unflushed >= self._wire.limits.write_buffer:
+                self._unflushed = 0
+                self._connection.flush()
+        return _Drained(self._connection)
+
+    def reject(self, request: Request) -> bool:
+        """Lets a request of the peer go unanswered, and says so where BEP 6 was negotiated.
+
+        Returns:
+            Whether it was still pending.
+        """
+        return self._speak().send_reject(request.index, request.begin, request.length)
+
+    # Messages
+
+    def choke(self) -> None:
+        """Chokes the peer and drops its requests, or rejects them under BEP 6."""
+        self._speak().send_choke()
+
+    def unchoke(self) -> None:
+        """Lets the peer make requests (BEP 3)."""
+        self._speak().send_unchoke()
+
+    def interested(self) -> None:
+        """Says that we would make requests (BEP 3)."""
+        self._speak().send_interested()
+
+    def not_interested(self) -> None:
+        """Says that the peer has nothing we want (BEP 3)."""
+        self._speak().send_not_interested()
+
+    def have(self, index: int) -> None:
+        """Says that we have a piece (BEP 3)."""
+        self._speak().send_have(index)
+
+    def bitfield(self, pieces: PieceSet | Buffer) -> None:
+        """Says which pieces we have; only as the first message (BEP 3)."""
+        self._speak().send_bitfield(pieces)
+
+    def have_all(self) -> None:
+        """Says that we have every piece; only as the first message (BEP 6)."""
+        self._speak().send_have_all()
+
+    def have_none(self) -> None:
+        """Says that we have no piece; only as the first message (BEP 6)."""
+        self._speak().send_have_none()
+
+    def announce(self, pieces: PieceSet) -> None:
+        """Says which pieces we have in the shortest way both sides know, as the first message."""
+        self._speak().announce(pieces)
+
+    def suggest(self, index: int) -> None:
+        """Suggests a piece to ask for (BEP 6)."""
+        self._speak().send_suggest(index)
+
+    def allowed_fast(self, index: int) -> None:
+        """Lets the peer ask for a piece even while it is choked (BEP 6)."""
+        self._speak().send_allowed_fast(index)
+
+    def port(self, port: int) -> None:
+        """Tells the UDP port of our DHT node (BEP 5)."""
+        self._speak().send_port(port)
+
+    def send_keep_alive(self) -> None:
+        """Sends a keep-alive now (BEP 3); they are also sent by themselves, see `keep_alive`."""
+        self._speak().send_keep_alive()
+
+    def set_num_pieces(self, num_pieces: int) -> None:
+        """Tells the torrent's piece count, once it is known.
+
+        Raises:
+            RemoteProtocolError: The peer announced pieces that do not exist; it is gone.
+        """
+        try:
+            self._wire.set_num_pieces(num_pieces)
+        finally:
+            self._connection.settle()
+
+    # The connection
+
+    async def drain(self) -> None:
+        """Waits until the peer has read enough of what was sent for more to be sent.
+
+        Raises:
+            ConnectionClosed: The connection has ended.
+        """
+        await self._connection.drain()
+        self._require_open()
+
+    async def close(self, reason: str = "done") -> None:
+        """Ends the connection, once what was sent is on its way.
+
+        Args:
+            reason: Why, for the log and for who still waits.
+        """
+        self._connection.flush()
+        self._wire.close(reason)
+        await self._connection.close()
+
+    async def wait_closed(self) -> None:
+        """Waits until the connection has ended."""
+        await asyncio.shield(self._connection.lost)
+
+    async def __aenter__(self) -> Peer:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # Inside
+
+    def _speak(self) -> Wire:
+        """Returns the wire to say something with, which is sent when the running task gives way."""
+        self._wire.now = self._loop.time()
+        self._connection.flush_soon()
+        return self._wire
+
+    def _require_open(self) -> None:
+        if self._wire.closed is not None:
+            raise self._wire.closed.again()
+
+    def _withdraw(self, request: PendingRequest) -> None:
+        if self._wire.closed is None and self._wire.requests.get(request.key) is request:
+            self._speak().send_cancel(*request.key)
+
+    def _may_read(self) -> bool:
+        return not self._inbox.full
+
+    def _update_reading(self) -> None:
+        self._connection.update_reading()
+
+    def _handle_events(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Piece):
+                assert event.request is not None, "a wire hands out what was asked for"
+                waiting = event.request.context
+                if isinstance(waiting, _Block):
+                    if not waiting.done():
+                        waiting.set_result(event.block)
+                    continue
+            elif isinstance(event, RequestEnded):
+                waiting = event.request.context
+                if isinstance(waiting, _Block):
+                    _fail(waiting, event.error)
+                    continue
+            elif isinstance(event, Handshake):
+                if self._on_handshake is not None:
+                    self._on_handshake(self)
+                continue
+            self._inbox.put(event)
+        self._download_rate.sample(self.downloaded, self._loop.time())
+        for condition, future in self._conditions:
+            if not future.done() and condition():
+                future.set_result(None)
+
+    def _handle_closed(self) -> None:
+        closed = self._wire.closed
+        assert closed is not None
+        self._inbox.close(closed)
+        for _, future in self._conditions:
+            if not future.done():
+                future.set_exception(closed.again())
+
+
+def _fail(block: _Block, error: Exception) -> None:
+    if not block.done():
+        block.set_exception(error)
+        block.exception()  # who does not await it is not to be warned of it

@@ -1,0 +1,231 @@
+"""Accepting peers: one task for each, any number of torrents on one port."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from typing import TYPE_CHECKING
+
+from ..errors import PeerWireError, RemoteProtocolError
+from ..handshake import generate_peer_id, parse_hash20
+from ..limits import DEFAULT_LIMITS, Limits
+from ..state import DEFAULT_RESERVED, Role
+from ..wire import Wire
+from .peer import Peer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from types import TracebackType
+    from typing import Any
+
+    from ..handshake import Reserved
+    from ..state import Trace
+
+__all__ = ["Server", "serve"]
+
+logger = logging.getLogger("peerwire.server")
+
+#: Seconds that handlers may take to end after their peers were closed, before they are cancelled.
+CLOSE_TIMEOUT = 5.0
+
+
+class Server:
+    """Accepts peers until it is closed. Made by `serve`.
+
+    Attributes:
+        peers: The peers that are being handled now.
+        peer_id: Our peer id, 20 bytes.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[Peer], Awaitable[None]],
+        torrents: Mapping[bytes, int | None] | None,
+        max_peers: int,
+        make_wire: Callable[..., Wire],
+        peer_id: bytes,
+    ) -> None:
+        self.peers: set[Peer] = set()
+        self.peer_id = peer_id
+        self._handler = handler
+        self._torrents = torrents
+        self._max_peers = max_peers
+        self._make_wire = make_wire
+        self._connected: set[Peer] = set()  # those in their handshake, too
+        self._handling: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._listener: asyncio.Server | None = None
+
+    @property
+    def sockets(self) -> tuple[socket.socket, ...]:
+        """The sockets it listens on."""
+        return () if self._listener is None else tuple(self._listener.sockets)
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return int(self.sockets[0].getsockname()[1])
+
+    async def serve_forever(self) -> None:
+        """Accepts peers until the server is closed."""
+        await asyncio.shield(self._closed)
+
+    async def close(self) -> None:
+        """Stops accepting, closes every peer, and waits for their handlers to end.
+
+        A handler sees its iteration end. After five seconds it is cancelled.
+        """
+        if self._listener is None:
+            return
+        self._listener.close()
+        self._listener = None
+        peers = list(self._connected)
+        await asyncio.gather(*(peer.close("the server is closing") for peer in peers))
+        if self._handling:
+            _, late = await asyncio.wait(self._handling, timeout=CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._closed.set_result(None)
+
+    async def __aenter__(self) -> Server:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _listen(self, host: str | None, port: int, backlog: int) -> None:
+        self._listener = await self._loop.create_server(
+            self._make_protocol, host, port, backlog=backlog
+        )
+
+    def _make_protocol(self) -> asyncio.BaseProtocol:
+        if len(self._connected) >= self._max_peers:
+            logger.warning("refused a peer: %d are connected, the most allowed", self._max_peers)
+            return _Refusal()
+        peer = Peer(self._make_wire(now=self._loop.time()), self._decide)
+        self._connected.add(peer)
+        peer._connection.lost.add_done_callback(lambda _: self._connected.discard(peer))
+        return peer._connection
+
+    def _decide(self, peer: Peer) -> None:
+        """Takes or refuses the torrent that a peer's handshake names."""
+        wire = peer.wire
+        if self._torrents is not None and peer.info_hash not in self._torrents:
+            logger.info("%r asked for %s, which is not served", peer, peer.info_hash.hex())
+            wire.refuse()
+            return
+        try:
+            wire.accept(
+                num_pieces=None if self._torrents is None else self._torrents[peer.info_hash]
+            )
+        except RemoteProtocolError as error:
+            logger.info("%r: %s", peer, error)
+            return
+        task = self._loop.create_task(self._handle(peer))
+        self._handling.add(task)
+        task.add_done_callback(self._handling.discard)
+
+    async def _handle(self, peer: Peer) -> None:
+        self.peers.add(peer)
+        try:
+            await self._handler(peer)
+        except PeerWireError as error:
+            logger.info("%r: %s", peer, error)
+        except Exception:
+            logger.exception("the handler of %r failed", peer)
+        finally:
+            self.peers.discard(peer)
+            await peer.close("handled")
+
+
+class _Refusal(asyncio.Protocol):
+    """The end of a connection that there is no room for."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
+
+
+class serve:  # noqa: N801 - used as a verb
+    """Listens for peers: ``async with serve(...) as server`` or ``server = await serve(...)``.
+
+    Args:
+        handler: Called with each `Peer` once both handshakes are done, in a task of its own. The
+            connection is closed when it returns. What it raises is logged and ends only that peer.
+        host: Address to listen on; None for every address of the machine.
+        port: TCP port; 0 for any free one, see `Server.port`.
+        torrents: Info-hash (20 bytes) to piece count, or to None where it is not known. Looked at
+            anew at each handshake, so torrents may come and go. None serves any torrent.
+        peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
+        reserved: The extensions to announce.
+        limits: The bounds to hold each peer to.
+        strict: Whether deviations that deployed clients are known for end a connection, too.
+        trace: Called with (mark, what, now) for everything that happens on any of the wires.
+        max_peers: Connections at a time; more are refused.
+        backlog: Connections that may wait to be accepted.
+
+    Raises:
+        OSError: The address can't be listened on.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[Peer], Awaitable[None]],
+        host: str | None = None,
+        port: int = 6881,
+        *,
+        torrents: Mapping[bytes, int | None] | None = None,
+        peer_id: bytes | str | None = None,
+        reserved: Reserved = DEFAULT_RESERVED,
+        limits: Limits = DEFAULT_LIMITS,
+        strict: bool = False,
+        trace: Trace | None = None,
+        max_peers: int = 10_000,
+        backlog: int = 1000,
+    ) -> None:
+        our_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id)
+        make_wire = functools.partial(
+            Wire,
+            Role.RESPONDER,
+            None,
+            our_id,
+            reserved=reserved,
+            limits=limits,
+            strict=strict,
+            trace=trace,
+        )
+        self._make_server = functools.partial(
+            Server, handler, torrents, max_peers, make_wire, our_id
+        )
+        self._listen_on = (host, port, backlog)
+        self._server: Server | None = None
+
+    def __await__(self) -> Generator[Any, None, Server]:
+        return self._serve().__await__()
+
+    async def __aenter__(self) -> Server:
+        self._server = await self
+        return self._server
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        await self._server.close()
+
+    async def _serve(self) -> Server:
+        server = self._make_server()
+        await server._listen(*self._listen_on)
+        return server

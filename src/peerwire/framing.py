@@ -1,0 +1,178 @@
+"""A byte stream to messages, incrementally.
+
+`Framing` is fed whatever the socket gave and yields each message once it is complete. It holds
+no more than one incomplete message, copies none of the complete ones, and refuses a message that
+is too long from the four bytes of its length prefix alone.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from .errors import MessageTooBig, RemoteProtocolError
+from .messages import (
+    AllowedFast,
+    Bitfield,
+    Cancel,
+    Choke,
+    Have,
+    HaveAll,
+    HaveNone,
+    Interested,
+    KeepAlive,
+    Message,
+    NotInterested,
+    Piece,
+    Port,
+    Reject,
+    Request,
+    Suggest,
+    Unchoke,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .messages import Buffer
+
+__all__ = ["Framing"]
+
+_U32 = Struct(">I")
+_PIECE_HEAD = Struct(">II")
+_PIECE_ID = Piece.id
+_PIECE_MIN = 1 + _PIECE_HEAD.size
+
+_KEEP_ALIVE = KeepAlive()
+
+
+def _fixed(kind: Callable[..., Message], layout: str = "") -> tuple[int, Callable[..., Message]]:
+    """Returns the exact payload length of a message of fixed layout, and what decodes it."""
+    if not layout:
+        message = kind()  # no fields: one object stands for all of them
+        return 0, lambda _view: message
+    struct = Struct(layout)
+    unpack = struct.unpack
+    return struct.size, lambda view: kind(*unpack(view))
+
+
+#: Message id to (payload length, decoder); the length of those of any length is checked elsewhere.
+_FIXED = {
+    Choke.id: _fixed(Choke),
+    Unchoke.id: _fixed(Unchoke),
+    Interested.id: _fixed(Interested),
+    NotInterested.id: _fixed(NotInterested),
+    Have.id: _fixed(Have, ">I"),
+    Request.id: _fixed(Request, ">III"),
+    Cancel.id: _fixed(Cancel, ">III"),
+    Port.id: _fixed(Port, ">H"),
+    Suggest.id: _fixed(Suggest, ">I"),
+    HaveAll.id: _fixed(HaveAll),
+    HaveNone.id: _fixed(HaveNone),
+    Reject.id: _fixed(Reject, ">III"),
+    AllowedFast.id: _fixed(AllowedFast, ">I"),
+}
+
+
+class Framing:
+    """Cuts one direction of a connection into messages.
+
+    Args:
+        max_message: Longest message accepted, in bytes, its id included. May be changed at any
+            time; it holds for the next length prefix.
+    """
+
+    __slots__ = ("_need", "_partial", "max_message")
+
+    def __init__(self, max_message: int) -> None:
+        self.max_message = max_message
+        self._partial = bytearray()  # an incomplete frame, its length prefix included
+        self._need = 4  # how long `_partial` must be before more can be said of it
+
+    @property
+    def held(self) -> int:
+        """Bytes kept of an incomplete message."""
+        return len(self._partial)
+
+    def receive(self, data: Buffer) -> Iterator[Message]:
+        """Yields the messages that `data` completes, in order.
+
+        The block of a `Piece` is a view of `data`, or of memory that is let go afterwards:
+        it is to be copied to where it belongs before the iteration goes on.
+
+        Args:
+            data: What came in, of any length.
+
+        Raises:
+            MessageTooBig: A length prefix is over `max_message`.
+            RemoteProtocolError: A payload is not of the length its id demands (BEP 3, BEP 6).
+        """
+        view = memoryview(data)
+        position = 0
+        end = len(view)
+        if self._partial:
+            position = self._complete(view)
+            if len(self._partial) < self._need:
+                return
+            frame, self._partial, self._need = memoryview(self._partial), bytearray(), 4
+            yield self._decode(frame, 0, len(frame) - 4)
+        while end - position >= 4:
+            (length,) = _U32.unpack_from(view, position)
+            if length > self.max_message:
+                raise self._too_big(length)
+            if end - position - 4 < length:
+                self._need = 4 + length
+                break
+            yield self._decode(view, position, length)
+            position += 4 + length
+        if position < end:
+            self._partial += view[position:]
+
+    def _complete(self, view: memoryview) -> int:
+        """Moves what the incomplete frame lacks out of `view`; returns how much that was."""
+        taken = 0
+        while len(self._partial) < self._need and taken < len(view):
+            more = view[taken : taken + self._need - len(self._partial)]
+            self._partial += more
+            taken += len(more)
+            if len(self._partial) == self._need == 4:
+                (length,) = _U32.unpack(self._partial)
+                if length > self.max_message:
+                    raise self._too_big(length)
+                self._need = 4 + length
+        return taken
+
+    def _decode(self, view: memoryview, position: int, length: int) -> Message:
+        """Returns the message of `length` bytes whose length prefix is at `position`."""
+        if length == 0:
+            return _KEEP_ALIVE
+        message_id = view[position + 4]
+        if message_id == _PIECE_ID:
+            if length < _PIECE_MIN:
+                raise self._wrong_length(message_id, length - 1, f"at least {_PIECE_MIN - 1}")
+            index, begin = _PIECE_HEAD.unpack_from(view, position + 5)
+            return Piece(index, begin, view[position + 13 : position + 4 + length])
+        payload = view[position + 5 : position + 4 + length]
+        fixed = _FIXED.get(message_id)
+        if fixed is not None:
+            size, decode = fixed
+            if length - 1 != size:
+                raise self._wrong_length(message_id, length - 1, f"{size}")
+            return decode(payload)
+        if message_id == Bitfield.id:
+            return Bitfield(bytes(payload))
+        return Unknown(message_id, bytes(payload))
+
+    def _too_big(self, length: int) -> MessageTooBig:
+        return MessageTooBig(
+            f"a message of {length} bytes is announced, {self.max_message} is the most accepted",
+            rule="Limits.max_message",
+        )
+
+    @staticmethod
+    def _wrong_length(message_id: int, length: int, expected: str) -> RemoteProtocolError:
+        return RemoteProtocolError(
+            f"message id {message_id} with a payload of {length} bytes; it has {expected}",
+            rule="BEP 6, fast extension" if message_id >= Suggest.id else "BEP 3, peer messages",
+        )

@@ -1,0 +1,41 @@
+"""How fast a total grows."""
+
+from __future__ import annotations
+
+__all__ = ["Rate"]
+
+#: Seconds that a rate looks back: long enough to be steady, short enough to show a stall.
+WINDOW = 5.0
+
+#: Seconds between samples; a peer costs at most WINDOW / STEP of them.
+STEP = 0.5
+
+
+class Rate:
+    """The speed at which a total has grown over the last seconds.
+
+    Args:
+        now: What time it is, in seconds.
+    """
+
+    __slots__ = ("_samples",)
+
+    def __init__(self, now: float) -> None:
+        self._samples: list[tuple[float, int]] = [(now, 0)]
+
+    def sample(self, total: int, now: float) -> None:
+        """Notes what the total is; worth calling whenever it changed."""
+        samples = self._samples
+        if now - samples[-1][0] < STEP:
+            return
+        samples.append((now, total))
+        while len(samples) > 2 and now - samples[1][0] >= WINDOW:
+            del samples[0]
+
+    def per_second(self, total: int, now: float) -> float:
+        """Returns the growth a second, over the last five seconds or since the start."""
+        self.sample(total, now)
+        began = [sample for sample in self._samples if now - sample[0] <= WINDOW]
+        when, before = began[0] if began else self._samples[-1]
+        elapsed = now - when
+        return (total - before) / elapsed if elapsed > 0 else 0.0

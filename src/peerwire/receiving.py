@@ -1,0 +1,251 @@
+"""What each message that is received does to its wire: a function each, and a table of them.
+
+A function checks its message, applies it to the wire, and returns whether the application is to
+see it. What breaks a rule raises `RemoteProtocolError`. This is the other half of ``wire.py``
+and works on the same private state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .errors import PeerChoked, RemoteProtocolError, RequestRejected
+from .messages import (
+    AllowedFast,
+    Bitfield,
+    Cancel,
+    Choke,
+    Have,
+    HaveAll,
+    HaveNone,
+    Interested,
+    KeepAlive,
+    Message,
+    NotInterested,
+    Piece,
+    Port,
+    Reject,
+    Request,
+    Suggest,
+    Unchoke,
+    Unknown,
+)
+from .pieces import PieceSet
+from .requests import RequestEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .wire import Wire
+
+__all__ = ["RECEIVERS"]
+
+Receiver: TypeAlias = "Callable[[Wire, Any], bool]"
+
+
+def _keep_alive(_wire: Wire, _message: KeepAlive) -> bool:
+    return True
+
+
+def _choke(wire: Wire, _message: Choke) -> bool:
+    wire.peer_choking = True
+    if not wire.fast:  # under BEP 6 each request is rejected, or answered still
+        for request in wire._requests.clear():
+            wire._events.append(RequestEnded(request, PeerChoked("choked", *request.key)))
+    return True
+
+
+def _unchoke(wire: Wire, _message: Unchoke) -> bool:
+    wire.peer_choking = False
+    return True
+
+
+def _interested(wire: Wire, _message: Interested) -> bool:
+    wire.peer_interested = True
+    return True
+
+
+def _not_interested(wire: Wire, _message: NotInterested) -> bool:
+    wire.peer_interested = False
+    return True
+
+
+def _have(wire: Wire, message: Have) -> bool:
+    _check_index(wire, message)
+    if message.index in wire.peer_pieces:
+        return False  # nothing new; bittorrent-protocol tells it once, too
+    wire.peer_pieces.add(message.index)
+    return True
+
+
+def _bitfield(wire: Wire, message: Bitfield) -> bool:
+    _check_announcement(wire, message)
+    try:
+        wire.peer_pieces = PieceSet.from_bitfield(message.bits, wire.num_pieces)
+    except ValueError as cause:
+        raise RemoteProtocolError(str(cause), rule="BEP 3, peer messages: bitfield") from cause
+    return True
+
+
+def _have_all(wire: Wire, message: HaveAll) -> bool:
+    _check_fast(wire, message)
+    _check_announcement(wire, message)
+    wire.peer_pieces = PieceSet.full(wire.num_pieces)
+    return True
+
+
+def _have_none(wire: Wire, message: HaveNone) -> bool:
+    _check_fast(wire, message)
+    _check_announcement(wire, message)
+    wire.peer_pieces = PieceSet(wire.num_pieces)
+    return True
+
+
+def _request(wire: Wire, message: Request) -> bool:
+    _check_index(wire, message)
+    why_not = _why_not_served(wire, message)
+    if why_not is None:
+        wire._peer_requests.add(message)
+        return True
+    wire._note("!", f"{message} not served: {why_not}")
+    if wire.fast:
+        wire._send(Reject(message.index, message.begin, message.length))
+    return False
+
+
+def _why_not_served(wire: Wire, message: Request) -> str | None:
+    if wire.am_choking and message.index not in wire.allowed_fast:
+        return "choked"
+    if not 0 < message.length <= wire.limits.max_request:
+        return f"a block of {wire.limits.max_request} bytes is the most served"
+    if (message.index, message.begin, message.length) in wire._peer_requests:
+        return "asked for already"
+    if len(wire._peer_requests) >= wire.limits.max_peer_requests:
+        return f"{len(wire._peer_requests)} requests are pending"
+    return None
+
+
+def _piece(wire: Wire, message: Piece) -> bool:
+    block = message.block
+    length = len(block)
+    request = wire._requests.answered((message.index, message.begin, length))
+    if request is None:
+        _unasked(wire, message)
+        return False
+    if request.into is None:
+        message.block = bytes(block)
+    else:
+        request.into[:] = block
+        message.block = request.into
+    message.request = request
+    wire.downloaded += length
+    return True
+
+
+def _unasked(wire: Wire, message: Piece) -> None:
+    """A block nobody waits for: the late answer to a cancel, or a violation under BEP 6."""
+    length = len(message.block)
+    message.block = b""  # a view of memory that will be used again; nobody is to keep it
+    wire.wasted += length
+    if wire._requests.forgive((message.index, message.begin, length)) or not wire.fast:
+        return
+    raise RemoteProtocolError(
+        f"piece {message.index}:{message.begin}+{length} was not asked for",
+        rule="BEP 6: a piece answers a request",
+    )
+
+
+def _cancel(wire: Wire, message: Cancel) -> bool:
+    request = wire._peer_requests.get((message.index, message.begin, message.length))
+    if request is not None:
+        wire._refuse_request(request)  # BEP 6: a cancel is answered, with a piece or a reject
+    return True
+
+
+def _port(_wire: Wire, _message: Port) -> bool:
+    return True
+
+
+def _suggest(wire: Wire, message: Suggest) -> bool:
+    _check_fast(wire, message)
+    _check_index(wire, message)
+    if len(wire.peer_suggested) < wire.limits.max_allowed_fast:
+        wire.peer_suggested.add(message.index)
+    return True
+
+
+def _reject(wire: Wire, message: Reject) -> bool:
+    _check_fast(wire, message)
+    try:
+        request = wire._requests.rejected((message.index, message.begin, message.length))
+    except KeyError:
+        raise RemoteProtocolError(
+            f"{message}, which was not asked for",
+            rule="BEP 6, reject request",
+        ) from None
+    if request is not None:
+        error = RequestRejected("the peer rejected it", *request.key)
+        wire._events.append(RequestEnded(request, error))
+    return True
+
+
+def _allowed_fast(wire: Wire, message: AllowedFast) -> bool:
+    _check_fast(wire, message)
+    _check_index(wire, message)
+    if len(wire.peer_allowed_fast) < wire.limits.max_allowed_fast:
+        wire.peer_allowed_fast.add(message.index)
+    return True
+
+
+def _unknown(_wire: Wire, _message: Unknown) -> bool:
+    return True
+
+
+def _check_index(wire: Wire, message: Have | Request | Suggest | AllowedFast) -> None:
+    known = wire.num_pieces
+    if message.index >= (known if known is not None else wire.limits.max_pieces):
+        bound = "Limits.max_pieces, its own count not being known" if known is None else f"{known}"
+        raise RemoteProtocolError(
+            f"{message} in a torrent of {bound} pieces",
+            rule="BEP 3, peer messages: an index is below the piece count",
+        )
+
+
+def _check_fast(wire: Wire, message: Message) -> None:
+    if not wire.fast:
+        raise RemoteProtocolError(
+            f"{message} without the fast extension, which was not negotiated",
+            rule="BEP 6: the connection is closed",
+        )
+
+
+def _check_announcement(wire: Wire, message: Message) -> None:
+    # libtorrent and Transmission let a late one replace what they knew; aria2 sends one
+    # mid-session to a peer without the fast extension.
+    if wire._peer_chatting:
+        wire._deviation(
+            f"{message} after other messages",
+            "BEP 3, peer messages: bitfield is only ever sent as the first message",
+        )
+
+
+#: What is done with a message, by its class.
+RECEIVERS: dict[type[Message], Receiver] = {
+    KeepAlive: _keep_alive,
+    Choke: _choke,
+    Unchoke: _unchoke,
+    Interested: _interested,
+    NotInterested: _not_interested,
+    Have: _have,
+    Bitfield: _bitfield,
+    Request: _request,
+    Piece: _piece,
+    Cancel: _cancel,
+    Port: _port,
+    Suggest: _suggest,
+    HaveAll: _have_all,
+    HaveNone: _have_none,
+    Reject: _reject,
+    AllowedFast: _allowed_fast,
+    Unknown: _unknown,
+}

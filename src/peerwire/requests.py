@@ -1,0 +1,218 @@
+"""The requests of one wire: what we asked for, and what we were asked for.
+
+Both tables are keyed by (index, begin, length), so that finding a request costs the same
+however many are outstanding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from .errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .errors import PeerWireError
+    from .messages import Request
+
+__all__ = ["BlockKey", "IncomingRequests", "OutgoingRequests", "PendingRequest", "RequestEnded"]
+
+#: Piece index, offset in the piece and length, in bytes: what names a block.
+BlockKey: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(slots=True, eq=False)
+class PendingRequest:
+    """A block that was asked for and has not come.
+
+    Attributes:
+        index: Piece index.
+        begin: Offset in the piece, in bytes.
+        length: Length, in bytes.
+        deadline: When it is given up, on the clock that the wire is told; None for never.
+        into: Where the block is to be written; None to receive it as bytes.
+        context: Whatever the caller wants to find here when the answer comes.
+    """
+
+    index: int
+    begin: int
+    length: int
+    deadline: float | None = None
+    into: memoryview | None = None
+    context: object = None
+
+    @property
+    def key(self) -> BlockKey:
+        """What the request is found by."""
+        return (self.index, self.begin, self.length)
+
+    def __str__(self) -> str:
+        return f"request {self.index}:{self.begin}+{self.length}"
+
+
+@dataclass(slots=True)
+class RequestEnded:
+    """An event: this request gets no block.
+
+    Attributes:
+        request: The request, no longer pending.
+        error: A `RequestFailed`, or the `ConnectionClosed` that ended all of them.
+    """
+
+    request: PendingRequest
+    error: PeerWireError
+
+    def __str__(self) -> str:
+        return f"{self.request} ended: {self.error}"
+
+
+class OutgoingRequests:
+    """What we asked of the peer.
+
+    A request that was taken back under BEP 6 is still owed an answer, a piece or a reject; it is
+    remembered as abandoned so that the answer is not taken for a violation.
+
+    Args:
+        max_abandoned: How many of those are remembered; the oldest is forgotten beyond.
+    """
+
+    __slots__ = ("_abandoned", "_earliest", "_max_abandoned", "_pending")
+
+    def __init__(self, max_abandoned: int) -> None:
+        self._pending: dict[BlockKey, PendingRequest] = {}
+        self._abandoned: dict[BlockKey, int] = {}
+        self._max_abandoned = max_abandoned
+        self._earliest: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def __iter__(self) -> Iterator[PendingRequest]:
+        return iter(self._pending.values())
+
+    def __contains__(self, key: BlockKey) -> bool:
+        return key in self._pending
+
+    @property
+    def next_deadline(self) -> float | None:
+        """No deadline is earlier. It may be that of a request already answered.
+
+        Keeping it a bound and not the exact minimum makes an answer cost nothing here; `expire`,
+        called too early at most once per timeout, finds the next one.
+        """
+        return self._earliest
+
+    def add(self, request: PendingRequest) -> None:
+        """Remembers a request.
+
+        Raises:
+            LocalProtocolError: The same block is asked for already: its answer could not be
+                told from the other's.
+        """
+        if request.key in self._pending:
+            raise LocalProtocolError(
+                f"{request} is pending already; cancel it first or wait for its answer",
+                rule="BEP 3, peer messages: an answer is known by index, begin and length",
+            )
+        self._pending[request.key] = request
+        if request.deadline is None:
+            return
+        if self._earliest is None or request.deadline < self._earliest:
+            self._earliest = request.deadline
+
+    def get(self, key: BlockKey) -> PendingRequest | None:
+        """Returns the pending request for a block; None when there is none."""
+        return self._pending.get(key)
+
+    def answered(self, key: BlockKey) -> PendingRequest | None:
+        """Takes out the request that a block answers; None when there is none."""
+        return self._pending.pop(key, None)
+
+    def rejected(self, key: BlockKey) -> PendingRequest | None:
+        """Takes out the request that a reject answers; None when it was given up before.
+
+        Raises:
+            KeyError: It was never made.
+        """
+        # An abandoned request is older than a pending one for the same block: it is answered first.
+        if self.forgive(key):
+            return None
+        return self._pending.pop(key)
+
+    def abandon(self, key: BlockKey, *, owed: bool) -> PendingRequest | None:
+        """Takes a request back; None when it is not pending.
+
+        Args:
+            key: The request.
+            owed: Whether the peer will answer all the same (BEP 6, cancel).
+        """
+        request = self._pending.pop(key, None)
+        if request is not None and owed:
+            if len(self._abandoned) >= self._max_abandoned:
+                del self._abandoned[next(iter(self._abandoned))]
+            self._abandoned[key] = self._abandoned.get(key, 0) + 1
+        return request
+
+    def forgive(self, key: BlockKey) -> bool:
+        """Whether this answer was still owed to a request that was taken back."""
+        count = self._abandoned.pop(key, 0)
+        if count > 1:
+            self._abandoned[key] = count - 1
+        return count > 0
+
+    def expire(self, now: float) -> list[PendingRequest]:
+        """Returns the pending requests whose deadline has come, the oldest first.
+
+        They stay pending until they are taken back with `abandon`.
+        """
+        if self._earliest is None or now < self._earliest:
+            return []
+        deadlines = [r.deadline for r in self if r.deadline is not None and r.deadline > now]
+        self._earliest = min(deadlines, default=None)
+        return [r for r in self if r.deadline is not None and r.deadline <= now]
+
+    def clear(self) -> list[PendingRequest]:
+        """Forgets everything and returns what was pending, the oldest first."""
+        ended = list(self._pending.values())
+        self._pending.clear()
+        self._abandoned.clear()
+        self._earliest = None
+        return ended
+
+
+class IncomingRequests:
+    """What the peer asked of us and has not been answered, the oldest first."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self) -> None:
+        self._pending: dict[BlockKey, Request] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self._pending.values())
+
+    def __contains__(self, key: BlockKey) -> bool:
+        return key in self._pending
+
+    def get(self, key: BlockKey) -> Request | None:
+        """Returns the pending request for a block; None when there is none."""
+        return self._pending.get(key)
+
+    def add(self, request: Request) -> None:
+        """Remembers a request that is not there yet."""
+        self._pending[request.index, request.begin, request.length] = request
+
+    def take(self, key: BlockKey) -> Request | None:
+        """Takes out a request, to answer or to drop it; None when it is not pending."""
+        return self._pending.pop(key, None)
+
+    def clear(self) -> list[Request]:
+        """Forgets everything and returns what was pending, the oldest first."""
+        dropped = list(self._pending.values())
+        self._pending.clear()
+        return dropped

@@ -1,0 +1,277 @@
+"""The messages a wire sends: a method each.
+
+A local misuse raises `LocalProtocolError` and sends nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import LocalProtocolError, PeerChoked, RequestCancelled
+from .messages import (
+    AllowedFast,
+    Bitfield,
+    Choke,
+    Have,
+    HaveAll,
+    HaveNone,
+    Interested,
+    KeepAlive,
+    NotInterested,
+    Piece,
+    Port,
+    Request,
+    Suggest,
+    Unchoke,
+)
+from .requests import PendingRequest
+from .state import WireState
+
+if TYPE_CHECKING:
+    from .messages import Buffer
+    from .pieces import PieceSet
+
+__all__ = ["Sending"]
+
+
+class Sending(WireState):
+    """The half of a wire that talks."""
+
+    def send_keep_alive(self) -> None:
+        """Says nothing, audibly (BEP 3)."""
+        self._send(KeepAlive())
+
+    def send_choke(self) -> None:
+        """Chokes the peer; does nothing if it is choked.
+
+        Its unanswered requests are rejected, but for allowed-fast pieces (BEP 6, reject request),
+        or, without the fast extension, dropped (BEP 3).
+        """
+        self._require_open()
+        if self.am_choking:
+            return
+        self.am_choking = True
+        self._send(Choke())
+        for request in list(self._peer_requests):
+            if not (self.fast and request.index in self.allowed_fast):
+                self._refuse_request(request)
+
+    def send_unchoke(self) -> None:
+        """Lets the peer make requests; does nothing if it may (BEP 3)."""
+        self._require_open()
+        if self.am_choking:
+            self.am_choking = False
+            self._send(Unchoke())
+
+    def send_interested(self) -> None:
+        """Says that we would make requests; does nothing if that was said (BEP 3)."""
+        self._require_open()
+        if not self.am_interested:
+            self.am_interested = True
+            self._send(Interested())
+
+    def send_not_interested(self) -> None:
+        """Says that the peer has nothing we want; does nothing if that was said (BEP 3)."""
+        self._require_open()
+        if self.am_interested:
+            self.am_interested = False
+            self._send(NotInterested())
+
+    def send_have(self, index: int) -> None:
+        """Says that we have a piece (BEP 3)."""
+        self._check_index(index)
+        self._send(Have(index))
+
+    def send_bitfield(self, pieces: PieceSet | Buffer) -> None:
+        """Says which pieces we have; only as the first message (BEP 3).
+
+        Args:
+            pieces: The pieces, or their bits as they go on the wire.
+
+        Raises:
+            LocalProtocolError: Another message was sent before, or the length does not fit.
+        """
+        self._require_first("a bitfield")
+        bits = bytes(pieces)
+        if self._num_pieces is not None and len(bits) != (self._num_pieces + 7) // 8:
+            raise LocalProtocolError(
+                f"a bitfield of {len(bits)} bytes for {self._num_pieces} pieces",
+                rule="BEP 3, peer messages: a bit a piece, in whole bytes",
+            )
+        self._send(Bitfield(bits))
+
+    def send_have_all(self) -> None:
+        """Says that we have every piece; only as the first message (BEP 6)."""
+        self._require_fast("have all")
+        self._require_first("have all")
+        self._send(HaveAll())
+
+    def send_have_none(self) -> None:
+        """Says that we have no piece; only as the first message (BEP 6)."""
+        self._require_fast("have none")
+        self._require_first("have none")
+        self._send(HaveNone())
+
+    def announce(self, pieces: PieceSet) -> None:
+        """Says which pieces we have in the shortest way both sides know, as the first message."""
+        if self.fast and pieces.complete:
+            self.send_have_all()
+        elif self.fast and not pieces:
+            self.send_have_none()
+        elif pieces:  # BEP 3: who has nothing may skip the bitfield
+            self.send_bitfield(pieces)
+
+    def send_request(
+        self,
+        index: int,
+        begin: int,
+        length: int,
+        *,
+        deadline: float | None = None,
+        into: Buffer | None = None,
+        context: object = None,
+    ) -> PendingRequest:
+        """Asks for a block (BEP 3).
+
+        The answer is an event: a `Piece` whose `request` is the one returned here, or a
+        `RequestEnded`.
+
+        Args:
+            index: Piece index.
+            begin: Offset in the piece, in bytes.
+            length: Length, in bytes.
+            deadline: When to give up; None for never.
+            into: Writable memory of `length` bytes to put the block into, without another copy.
+            context: Kept in the request for the caller.
+
+        Raises:
+            PeerChoked: The peer is choking us and the piece is not one it allows meanwhile.
+            LocalProtocolError: The block lies outside, is asked for already, or too many are.
+        """
+        self._check_index(index)
+        if self.peer_choking and index not in self.peer_allowed_fast:
+            raise PeerChoked("the peer is choking us", index, begin, length)
+        if begin < 0 or not 0 < length <= self.limits.max_request_hard:
+            raise LocalProtocolError(
+                f"a request for {length} bytes from {begin}; "
+                f"1 to {self.limits.max_request_hard} from 0 on is the rule, 16384 what all serve",
+                rule="BEP 3, peer messages: request",
+            )
+        if len(self._requests) >= self.limits.max_requests:
+            raise LocalProtocolError(
+                f"{len(self._requests)} requests are pending; wait for one to be answered",
+                rule="Limits.max_requests",
+            )
+        view = None if into is None else _writable(into, length)
+        request = PendingRequest(index, begin, length, deadline, view, context)
+        self._requests.add(request)
+        self._send(Request(index, begin, length))
+        return request
+
+    def send_cancel(self, index: int, begin: int, length: int) -> bool:
+        """Takes a request back; it ends with `RequestCancelled` (BEP 3).
+
+        Returns:
+            Whether it was pending. If not, its answer came first and nothing is sent.
+        """
+        self._require_open()
+        request = self._requests.get((index, begin, length))
+        if request is None:
+            return False
+        self._give_up(request, RequestCancelled("cancelled by us", index, begin, length))
+        return True
+
+    def send_piece(self, index: int, begin: int, block: Buffer) -> bool:
+        """Answers a request of the peer with its block (BEP 3).
+
+        Args:
+            index: Piece index.
+            begin: Offset in the piece, in bytes.
+            block: The bytes; not copied, so not to be changed until they are sent.
+
+        Returns:
+            Whether the peer still waits for it. If not (it cancelled, or was choked meanwhile),
+            nothing is sent.
+        """
+        self._require_open()
+        length = len(block)
+        if self._peer_requests.take((index, begin, length)) is None:
+            return False
+        self.uploaded += length
+        self._out.append(Piece.header(index, begin, length))
+        self._out.append(block)
+        self._count_sent(Piece.name)
+        if self.trace is not None:
+            self.trace(">", Piece(index, begin, block), self.now)
+        return True
+
+    def send_reject(self, index: int, begin: int, length: int) -> bool:
+        """Lets a request of the peer go unanswered; says so where BEP 6 was negotiated.
+
+        Returns:
+            Whether it was pending.
+        """
+        self._require_open()
+        request = self._peer_requests.get((index, begin, length))
+        if request is None:
+            return False
+        self._refuse_request(request)
+        return True
+
+    def send_port(self, port: int) -> None:
+        """Tells the UDP port of our DHT node (BEP 5).
+
+        Raises:
+            LocalProtocolError: It is not 1 to 65535.
+        """
+        if not 0 < port < 65536:
+            raise LocalProtocolError(f"port {port}; it is 1 to 65535", rule="BEP 5")
+        self._send(Port(port))
+
+    def send_suggest(self, index: int) -> None:
+        """Suggests a piece to ask for (BEP 6)."""
+        self._require_fast("suggest")
+        self._check_index(index)
+        self._send(Suggest(index))
+
+    def send_allowed_fast(self, index: int) -> None:
+        """Lets the peer ask for a piece even while it is choked (BEP 6)."""
+        self._require_fast("allowed fast")
+        self._check_index(index)
+        self.allowed_fast.add(index)
+        self._send(AllowedFast(index))
+
+    def _require_fast(self, name: str) -> None:
+        self._require_open()
+        if not self.fast:
+            raise LocalProtocolError(
+                f"{name} needs the fast extension, which was not negotiated with this peer",
+                rule="BEP 6",
+            )
+
+    def _require_first(self, name: str) -> None:
+        self._require_open()
+        if self._chatting:
+            raise LocalProtocolError(
+                f"{name} after other messages; it is only ever sent as the first",
+                rule="BEP 3, peer messages, and BEP 6, have all/have none",
+            )
+
+    def _check_index(self, index: int) -> None:
+        if not 0 <= index < (self._num_pieces or self.limits.max_pieces):
+            raise LocalProtocolError(
+                f"piece {index} of a torrent of {self._num_pieces} pieces",
+                rule="BEP 3, peer messages: an index starts at 0 and is below the piece count",
+            )
+
+
+def _writable(into: Buffer, length: int) -> memoryview:
+    """Returns the caller's memory as writable bytes, or says why it can't be written to."""
+    view = memoryview(into)
+    if view.readonly or not view.c_contiguous or view.nbytes != length:
+        raise LocalProtocolError(
+            f"into= is {'read-only' if view.readonly else f'{view.nbytes} bytes'}; "
+            f"it must be {length} bytes of contiguous writable memory",
+            rule="the block is written there as it comes",
+        )
+    return view.cast("B")

@@ -1,0 +1,242 @@
+"""What one wire knows, and the little that both of its directions do to it."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from .errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
+from .framing import Framing
+from .handshake import Handshake, Reserved, generate_peer_id, parse_hash20
+from .limits import DEFAULT_LIMITS, Limits
+from .messages import Cancel, Message, Reject, Request
+from .pieces import PieceSet
+from .requests import IncomingRequests, OutgoingRequests, PendingRequest, RequestEnded
+from .timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .errors import PeerWireError
+    from .messages import Buffer
+
+__all__ = ["DEFAULT_RESERVED", "Event", "Mark", "Role", "State", "Trace", "WireState"]
+
+#: What `Wire.events_received` hands out.
+Event: TypeAlias = "Message | Handshake | RequestEnded"
+
+#: The marks of the log: ``>`` sent and ``<`` received (a message or handshake), ``=`` a state,
+#: ``%`` a timer, ``!`` an error, or a deviation that was let pass.
+Mark: TypeAlias = Literal[">", "<", "=", "%", "!"]
+
+#: Sees what happens on a wire, as (mark, what, now); `str(what)` is one line.
+Trace: TypeAlias = "Callable[[Mark, object, float], None]"
+
+#: Who ended a connection.
+Closer: TypeAlias = Literal["us", "peer", "network"]
+
+#: The extensions a wire announces unless it is told otherwise.
+DEFAULT_RESERVED = Reserved.FAST
+
+
+class Role(enum.StrEnum):
+    """Which side opened the connection."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+
+class State(enum.Enum):
+    """Where a wire is in its life; ``wire.py`` draws the ways between them."""
+
+    HANDSHAKE = "waiting for the peer's handshake"
+    DECIDING = "waiting to be told whether the peer's torrent is served"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class WireState:
+    """The state of one wire: what was said and agreed, what is pending, what is to be handed out.
+
+    Made with the arguments of `Wire`, which describes them.
+    """
+
+    def __init__(
+        self,
+        role: Role | str,
+        info_hash: bytes | str | None = None,
+        peer_id: bytes | str | None = None,
+        *,
+        reserved: Reserved = DEFAULT_RESERVED,
+        num_pieces: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        strict: bool = False,
+        trace: Trace | None = None,
+        now: float = 0.0,
+    ) -> None:
+        self.role = Role(role)
+        self.info_hash = None if info_hash is None else parse_hash20(info_hash)
+        self.peer_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id)
+        self.reserved = reserved
+        self.limits = limits
+        self.strict = strict
+        self.trace = trace
+        self.now = now  #: The latest time this wire was told; what the trace is given.
+
+        self.state = State.HANDSHAKE
+        self.closed: ConnectionClosed | None = None  #: Who ended the wire, and why.
+        self.peer_handshake: Handshake | None = None
+        self.fast = False  #: Whether both sides announced the fast extension (BEP 6).
+
+        self.am_choking = True
+        self.am_interested = False
+        self.peer_choking = True
+        self.peer_interested = False
+        self.peer_pieces = PieceSet(num_pieces)
+        self.allowed_fast: set[int] = set()  #: Pieces the peer may ask for while choked.
+        self.peer_allowed_fast: set[int] = set()  #: Pieces we may ask for while choked.
+        self.peer_suggested: set[int] = set()
+
+        self.uploaded = 0  #: Block bytes sent.
+        self.downloaded = 0  #: Block bytes received that were asked for.
+        self.wasted = 0  #: Block bytes received that nobody waited for any more.
+        self.messages_sent: dict[str, int] = {}  #: How many, by the name of the message.
+        self.messages_received: dict[str, int] = {}
+        self.last_message: str | None = None  #: The name of the last one received.
+        self.keep_alive = True  #: Whether keep-alives are sent by themselves.
+
+        self._num_pieces = num_pieces
+        self._framing = Framing(limits.max_message)
+        self._requests = OutgoingRequests(limits.max_requests)
+        self._peer_requests = IncomingRequests()
+        self._events: list[Event] = []
+        self._out: list[Buffer] = []
+        self._held = bytearray()  # of a handshake, or of what follows one not yet decided on
+        self._timers = Timers(limits, now)
+        self._chatting = False  # whether we sent a message yet: a bitfield is only ever the first
+        self._peer_chatting = False
+        self._grow_max_message()
+        if self.role is Role.INITIATOR:
+            if self.info_hash is None:
+                raise LocalProtocolError(
+                    "an initiator needs an info-hash: it is the one to say which torrent this is",
+                    rule="BEP 3, peer protocol",
+                )
+            self._send_handshake(self.info_hash)
+
+    # What the caller sees
+
+    @property
+    def num_pieces(self) -> int | None:
+        """Piece count of the torrent; None while it is not known."""
+        return self._num_pieces
+
+    @property
+    def requests(self) -> OutgoingRequests:
+        """What we asked for and has not come, the oldest first."""
+        return self._requests
+
+    @property
+    def peer_requests(self) -> IncomingRequests:
+        """What the peer asked for and was not answered, the oldest first."""
+        return self._peer_requests
+
+    def events_received(self) -> list[Event]:
+        """Hands out what happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self) -> bytes:
+        """Hands out the bytes to be sent since the last call."""
+        return b"".join(self.buffers_to_send())
+
+    def buffers_to_send(self) -> list[Buffer]:
+        """Hands out the same as `data_to_send` in pieces, blocks being the caller's own memory.
+
+        For vectored writes: a block that was given to `send_piece` is not copied.
+        """
+        out, self._out = self._out, []
+        return out
+
+    def close(self, reason: str = "done") -> None:
+        """Ends the wire. Pending requests end, flags are reset, and nothing more is parsed."""
+        self._end("us", reason)
+
+    # For both directions
+
+    def _end(
+        self,
+        by: Closer,
+        reason: str,
+        cause: BaseException | None = None,
+    ) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.closed = ConnectionClosed(by, reason, last_message=self.last_message)
+        self.closed.__cause__ = cause
+        self._note("!" if cause else "=", self.closed)
+        self._enter(State.CLOSED)
+        self.am_choking = self.peer_choking = True
+        self.am_interested = self.peer_interested = False
+        self._held = bytearray()
+        self._framing = Framing(self.limits.max_message)
+        self._peer_requests.clear()
+        for request in self._requests.clear():
+            self._events.append(RequestEnded(request, self.closed.again()))
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._note("=", state.value)
+
+    def _note(self, mark: Mark, what: object) -> None:
+        if self.trace is not None:
+            self.trace(mark, what, self.now)
+
+    def _deviation(self, text: str, rule: str) -> None:
+        """Lets pass what deployed clients are known for, unless the wire is strict."""
+        error = RemoteProtocolError(text, rule=rule)
+        if self.strict:
+            raise error
+        self._note("!", f"deviation: {error}")
+
+    def _send(self, message: Message) -> None:
+        self._require_open()
+        self._out.append(message.encode())
+        self._count_sent(message.name)
+        if self.trace is not None:
+            self.trace(">", message, self.now)
+
+    def _send_handshake(self, info_hash: bytes) -> None:
+        handshake = Handshake(info_hash, self.peer_id, self.reserved)
+        self._out.append(handshake.encode())
+        self._note(">", handshake)
+
+    def _count_sent(self, name: str) -> None:
+        self._chatting = True
+        self._timers.sent_since_tick = True
+        self.messages_sent[name] = self.messages_sent.get(name, 0) + 1
+
+    def _give_up(self, request: PendingRequest, error: PeerWireError) -> None:
+        """Takes a request back, tells the peer, and lets it end."""
+        self._requests.abandon(request.key, owed=self.fast)
+        self._events.append(RequestEnded(request, error))
+        self._send(Cancel(*request.key))
+
+    def _refuse_request(self, request: Request) -> None:
+        """Answers a request of the peer with a reject where there are rejects (BEP 6)."""
+        self._peer_requests.take((request.index, request.begin, request.length))
+        if self.fast:
+            self._send(Reject(request.index, request.begin, request.length))
+
+    def _grow_max_message(self) -> None:
+        longest = 1 + (self._num_pieces or 0) // 8 + 1
+        self._framing.max_message = max(self.limits.max_message, longest)
+
+    def _require_open(self) -> None:
+        if self.closed is not None:
+            raise self.closed.again()
+        if self.state is not State.OPEN:
+            raise LocalProtocolError(
+                f"no message can be sent while {self.state.value}",
+                rule="BEP 3, peer protocol: the handshake comes first",
+            )

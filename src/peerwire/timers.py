@@ -1,0 +1,75 @@
+"""The waits of one wire that are not a request's: handshake, silence, keep-alive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import InvalidHandshake, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from .limits import Limits
+
+__all__ = ["Timers"]
+
+
+class Timers:
+    """When a peer has been silent for too long, and when we have.
+
+    Args:
+        limits: The waits.
+        now: What time it is, in seconds.
+
+    Attributes:
+        handshake_deadline: When the peer's handshake must be complete. Its bytes do not move it.
+        last_message_at: When the last whole message came. Only that, not bytes, puts off the end.
+        sent_since_tick: Whether anything was sent since `keep_alive_due` last looked.
+    """
+
+    __slots__ = ("_limits", "_tick_at", "handshake_deadline", "last_message_at", "sent_since_tick")
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self._limits = limits
+        self.handshake_deadline = now + limits.handshake_timeout
+        self.opened(now)
+
+    def opened(self, now: float) -> None:
+        """Counts from now on: the handshakes are done."""
+        self.last_message_at = now
+        self.sent_since_tick = False
+        self._tick_at = now + self._limits.keep_alive / 2
+
+    def next(self, keep_alive: bool) -> float:
+        """Says when an open wire is to look again."""
+        silence = self.last_message_at + self._limits.idle_timeout
+        return min(silence, self._tick_at) if keep_alive else silence
+
+    def check_handshake(self, now: float, held: int) -> None:
+        """Raises `InvalidHandshake` when the handshake is late; `held` bytes of it came."""
+        if now >= self.handshake_deadline:
+            raise InvalidHandshake(
+                f"no whole handshake within {self._limits.handshake_timeout:g} s, "
+                f"{held} bytes of it came",
+                rule="Limits.handshake_timeout",
+            )
+
+    def check_idle(self, now: float) -> None:
+        """Raises `RemoteProtocolError` when the peer was silent for too long."""
+        silent = now - self.last_message_at
+        if silent >= self._limits.idle_timeout:
+            raise RemoteProtocolError(
+                f"no message for {silent:g} s; a peer that has nothing to say sends keep-alives",
+                rule="BEP 3, keepalives, and Limits.idle_timeout",
+            )
+
+    def keep_alive_due(self, now: float) -> bool:
+        """Whether we were silent for so long that a keep-alive is due.
+
+        Looking twice a period, and only at whether anything was sent, spares every send a look
+        at the clock and still keeps the silence within the period.
+        """
+        if now < self._tick_at:
+            return False
+        due = not self.sent_since_tick
+        self.sent_since_tick = False
+        self._tick_at = now + self._limits.keep_alive / 2
+        return due

@@ -1,0 +1,258 @@
+"""The state machine of one connection: bytes in, events out; calls in, bytes out.
+
+Theory of operation. A wire is in one of four states::
+
+    HANDSHAKE ──handshake of a torrent we know──────────────► OPEN ──► CLOSED
+        │                                                      ▲          ▲
+        └──responder without an info-hash──► DECIDING ─accept──┘          │
+                                                └─────────refuse──────────┘
+
+In OPEN each side is choked or not and interested or not (BEP 3), and two tables hold the requests
+made and received. Whatever comes in is checked, applied to that state, and then handed out as an
+event: the message itself, or a `RequestEnded` for a request that gets no block. A violation raises
+`RemoteProtocolError` out of `receive_data` (or the call that let it be parsed); the events before
+it can still be fetched, and nothing after it is parsed. There are no sockets, threads or clocks:
+the caller says what time it is, on any clock that does not go backwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import (
+    InfoHashMismatch,
+    InvalidHandshake,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestTimeout,
+)
+from .handshake import HANDSHAKE_LENGTH, Handshake, Reserved, check_prefix
+from .messages import KeepAlive
+from .receiving import RECEIVERS
+from .sending import Sending
+from .state import Role, State
+
+if TYPE_CHECKING:
+    from .messages import Buffer, Message
+
+__all__ = ["Wire"]
+
+
+class Wire(Sending):
+    """One peer connection, without the connection.
+
+    Args:
+        role: ``"initiator"`` or ``"responder"``. An initiator's handshake is ready to be sent at
+            once.
+        info_hash: The torrent, as 20 bytes or hex. A responder may leave it out: it learns it
+            from the peer's handshake and is then told by `accept` or `refuse`.
+        peer_id: This side's peer id, as 20 bytes or hex; made up when left out (BEP 20).
+        reserved: The extension bits to announce.
+        num_pieces: Piece count of the torrent, when it is known.
+        limits: The bounds to hold the peer to.
+        strict: Whether deviations that deployed clients are known for end the wire, too.
+        trace: Called with every message, state, timer and error, in both directions.
+        now: What time it is, in seconds.
+
+    Raises:
+        LocalProtocolError: An info-hash or peer id is not 20 bytes, or an initiator has none.
+    """
+
+    # Bytes in
+
+    def receive_data(self, data: Buffer, now: float) -> None:
+        """Takes in what came from the peer, in chunks of any size.
+
+        Args:
+            data: The bytes. They are not needed after the call.
+            now: What time it is, in seconds.
+
+        Raises:
+            RemoteProtocolError: The peer broke a rule. The wire is closed; the events before the
+                violation can still be fetched.
+        """
+        self.now = now
+        try:
+            if self.state is not State.OPEN:
+                data = self._receive_opening(data)
+            if self.state is State.OPEN:
+                for message in self._framing.receive(data):
+                    self._receive_message(message)
+        except RemoteProtocolError as error:
+            self._end("us", str(error), error)
+            raise
+
+    def receive_eof(self, error: OSError | None = None) -> None:
+        """Takes in that nothing more will come.
+
+        Args:
+            error: What the transport said, where it failed.
+        """
+        if error is not None:
+            self._end("network", str(error) or type(error).__name__, error)
+        elif self.state is State.HANDSHAKE:
+            self._end("peer", f"{len(self._held)} bytes into its handshake")
+        elif self._framing.held:
+            self._end("peer", "in the middle of a message")
+        else:
+            self._end("peer", "end of stream")
+
+    def accept(self, *, num_pieces: int | None = None) -> None:
+        """Serves the torrent of the peer's handshake, and parses what the peer sent after it.
+
+        Args:
+            num_pieces: Piece count of the torrent, when it is known.
+
+        Raises:
+            LocalProtocolError: There is nothing to decide.
+            RemoteProtocolError: What the peer sent meanwhile breaks a rule.
+        """
+        handshake = self._undecided()
+        if num_pieces is not None:
+            self.set_num_pieces(num_pieces)
+        self._open(handshake)
+        held, self._held = self._held, bytearray()
+        self.receive_data(held, self.now)
+
+    def refuse(self) -> None:
+        """Ends the wire: the torrent of the peer's handshake is not served here.
+
+        Raises:
+            LocalProtocolError: There is nothing to decide.
+        """
+        error = self._mismatch(self._undecided())
+        self._end("us", str(error), error)
+
+    def set_num_pieces(self, num_pieces: int) -> None:
+        """Tells the piece count, once it is known, and checks what the peer said against it.
+
+        Raises:
+            RemoteProtocolError: The peer announced pieces that do not exist; the wire is closed.
+        """
+        self._num_pieces = num_pieces
+        self._grow_max_message()
+        try:
+            self.peer_pieces.set_size(num_pieces)
+        except ValueError as cause:
+            error = RemoteProtocolError(str(cause), rule="BEP 3, peer messages: bitfield and have")
+            self._end("us", str(error), error)
+            raise error from cause
+
+    # Time
+
+    def next_timer(self) -> float | None:
+        """Says when `handle_timer` is to be called; None for never."""
+        if self.state is State.HANDSHAKE:
+            return self._timers.handshake_deadline
+        if self.state is not State.OPEN:
+            return None
+        due = self._timers.next(self.keep_alive)
+        deadline = self._requests.next_deadline
+        return due if deadline is None or due < deadline else deadline
+
+    def handle_timer(self, now: float) -> None:
+        """Does what is due: gives up requests, keeps the connection alive, or ends it.
+
+        May be called at any time, also too early.
+
+        Args:
+            now: What time it is, in seconds.
+
+        Raises:
+            RemoteProtocolError: The peer was silent for too long; the wire is closed.
+        """
+        self.now = now
+        try:
+            if self.state is State.HANDSHAKE:
+                self._timers.check_handshake(now, len(self._held))
+            elif self.state is State.OPEN:
+                self._timers.check_idle(now)
+        except RemoteProtocolError as error:
+            self._end("us", str(error), error)
+            raise
+        if self.state is not State.OPEN:
+            return
+        for request in self._requests.expire(now):
+            self._note("%", f"{request} timed out")
+            self._give_up(request, RequestTimeout("no answer by its deadline", *request.key))
+        if self.keep_alive and self._timers.keep_alive_due(now):
+            self.send_keep_alive()
+
+    # Inside
+
+    def _receive_opening(self, data: Buffer) -> Buffer:
+        """Takes in a handshake, or what comes before it is decided on; returns what is left."""
+        if self.state is State.CLOSED:
+            return b""
+        self._held += data
+        if self.state is State.DECIDING:
+            self._check_held()
+            return b""
+        check_prefix(bytes(self._held[:HANDSHAKE_LENGTH]))
+        if len(self._held) < HANDSHAKE_LENGTH:
+            return b""
+        handshake = Handshake.decode(bytes(self._held[:HANDSHAKE_LENGTH]))
+        rest, self._held = self._held[HANDSHAKE_LENGTH:], bytearray()
+        self._receive_handshake(handshake)
+        if self.state is State.OPEN:
+            return rest
+        self._held = rest
+        self._check_held()
+        return b""
+
+    def _check_held(self) -> None:
+        if len(self._held) > self.limits.max_undecided:
+            raise InvalidHandshake(
+                f"{len(self._held)} bytes before its handshake was answered",
+                rule="Limits.max_undecided",
+            )
+
+    def _receive_handshake(self, handshake: Handshake) -> None:
+        self._note("<", handshake)
+        self.peer_handshake = handshake
+        if handshake.peer_id == self.peer_id:
+            raise InvalidHandshake(
+                "its peer id is our own: this is a connection to ourselves",
+                rule="BEP 3, peer protocol: peer id",
+            )
+        self._events.append(handshake)
+        if self.info_hash is None:
+            self._enter(State.DECIDING)
+        elif handshake.info_hash != self.info_hash:
+            raise self._mismatch(handshake)
+        else:
+            self._open(handshake)
+
+    def _open(self, handshake: Handshake) -> None:
+        self.info_hash = handshake.info_hash
+        if self.role is Role.RESPONDER:
+            self._send_handshake(handshake.info_hash)
+        self.fast = Reserved.FAST in self.reserved & handshake.reserved
+        self._timers.opened(self.now)
+        self._enter(State.OPEN)
+
+    def _undecided(self) -> Handshake:
+        if self.state is not State.DECIDING or self.peer_handshake is None:
+            raise LocalProtocolError(
+                f"there is no handshake to decide on, the wire is {self.state.value}",
+                rule="accept and refuse answer the Handshake event of a responder",
+            )
+        return self.peer_handshake
+
+    def _mismatch(self, handshake: Handshake) -> InfoHashMismatch:
+        expected = "" if self.info_hash is None else f", this is {self.info_hash.hex()}"
+        return InfoHashMismatch(
+            f"info-hash {handshake.info_hash.hex()} is not served here{expected}",
+            rule="BEP 3, peer protocol: both sides name the same torrent",
+        )
+
+    def _receive_message(self, message: Message) -> None:
+        self.last_message = name = message.name
+        self.messages_received[name] = self.messages_received.get(name, 0) + 1
+        self._timers.last_message_at = self.now
+        if self.trace is not None:
+            self.trace("<", message, self.now)
+        if RECEIVERS[type(message)](self, message):
+            self._events.append(message)
+        if not self._peer_chatting and type(message) is not KeepAlive:
+            self._peer_chatting = True
