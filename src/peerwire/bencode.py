@@ -36,7 +36,7 @@ Value: TypeAlias = "int | bytes | list[Value] | dict[bytes, Value]"
 
 #: Lists and dictionaries inside each other. libtorrent: 100.
 MAX_DEPTH = 100
-#: Tokens in one value: what a torrent of 250,000 files needs. libtorrent: 2 million.
+#: Tokens in one value: a torrent of 200,000 files needs nearly as many. libtorrent: 2 million.
 MAX_ITEMS = 2_000_000
 #: Digits of an integer, its sign not counted: those of 2^64.
 MAX_INT_DIGITS = 20

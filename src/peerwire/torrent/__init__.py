@@ -1,0 +1,1 @@
+"""Torrents and the content they describe: metainfo, its making, and the disk."""
