@@ -16,8 +16,8 @@ FLOORS = [{"core"}, {"asyncio", "sync"}, {"torrent", "swarm"}, {"cli", "check"}]
 #: Modules of the core that may use a third-party package, and which.
 OPTIONAL = {"rc4": {"cryptography"}}
 
-#: `peerwire/__init__.py` gathers the public names from every floor and is imported by none.
-FACADES = {"peerwire"}
+#: The doors to the package: they lead to every floor, and nothing imports them.
+FACADES = {"peerwire", "peerwire.__main__"}
 
 
 def modules() -> dict[str, Path]:

@@ -1,11 +1,12 @@
 """The BitTorrent peer wire protocol for Python: the public names, nothing else."""
 
-from .asyncio.client import connect
-from .asyncio.peer import Peer
-from .asyncio.server import Server, serve
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .errors import (
     BencodeError,
     ConnectionClosed,
+    DownloadFailed,
     InfoHashMismatch,
     InvalidHandshake,
     LocalProtocolError,
@@ -48,6 +49,11 @@ from .requests import PendingRequest, RequestEnded
 from .state import Role, State
 from .version import __version__
 from .wire import Wire
+
+if TYPE_CHECKING:
+    from .asyncio.client import connect
+    from .asyncio.peer import Peer
+    from .asyncio.server import Server, serve
 
 __all__ = [
     "__version__",
@@ -103,4 +109,26 @@ __all__ = [
     "BencodeError",
     "MetainfoError",
     "StorageError",
+    "DownloadFailed",
 ]
+
+#: Names loaded when they are first used, so that the core alone comes without asyncio, which
+#: takes longer to import than all of it.
+_LAZY = {
+    "connect": ".asyncio.client",
+    "Peer": ".asyncio.peer",
+    "Server": ".asyncio.server",
+    "serve": ".asyncio.server",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

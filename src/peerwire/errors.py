@@ -17,7 +17,8 @@
     ├── ConnectionClosed           the connection is gone: who ended it, and why
     ├── BencodeError               bytes that are not bencode
     ├── MetainfoError              a .torrent that can't be trusted or used
-    └── StorageError               the disk did not do what was asked
+    ├── StorageError               the disk did not do what was asked
+    └── DownloadFailed             no peer is left to have the rest of the content from
 
 Nothing a peer sends makes the library raise anything that is not in this tree.
 """
@@ -43,6 +44,7 @@ __all__ = [
     "BencodeError",
     "MetainfoError",
     "StorageError",
+    "DownloadFailed",
 ]
 
 
@@ -159,3 +161,7 @@ class MetainfoError(PeerWireError, ValueError):
 
 class StorageError(PeerWireError, OSError):
     """The disk did not do what was asked; the operating system's error is chained."""
+
+
+class DownloadFailed(PeerWireError):
+    """No peer is left to have the rest of the content from."""
