@@ -40,8 +40,7 @@ class Timers:
 
     def next(self, keep_alive: bool) -> float:
         """Says when an open wire is to look again."""
-        silence = self.last_message_at + self._limits.idle_timeout
-        return min(silence, self._tick_at) if keep_alive else silence
+        return min(self._idle_deadline, self._tick_at) if keep_alive else self._idle_deadline
 
     def check_handshake(self, now: float, held: int) -> None:
         """Raises `InvalidHandshake` when the handshake is late; `held` bytes of it came."""
@@ -54,10 +53,10 @@ class Timers:
 
     def check_idle(self, now: float) -> None:
         """Raises `RemoteProtocolError` when the peer was silent for too long."""
-        silent = now - self.last_message_at
-        if silent >= self._limits.idle_timeout:
+        if now >= self._idle_deadline:
             raise RemoteProtocolError(
-                f"no message for {silent:g} s; a peer that has nothing to say sends keep-alives",
+                f"no message for {now - self.last_message_at:g} s; "
+                "a peer that has nothing to say sends keep-alives",
                 rule="BEP 3, keepalives, and Limits.idle_timeout",
             )
 
@@ -73,3 +72,9 @@ class Timers:
         self.sent_since_tick = False
         self._tick_at = now + self._limits.keep_alive / 2
         return due
+
+    @property
+    def _idle_deadline(self) -> float:
+        # `next` and `check_idle` have to round alike: or a wire woken at this very moment would
+        # find that it is not due yet, again and again.
+        return self.last_message_at + self._limits.idle_timeout
