@@ -29,13 +29,16 @@ class Rate:
         if now - samples[-1][0] < STEP:
             return
         samples.append((now, total))
-        while len(samples) > 2 and now - samples[1][0] >= WINDOW:
+        while now - samples[1][0] >= WINDOW:
             del samples[0]
 
     def per_second(self, total: int, now: float) -> float:
-        """Returns the growth a second, over the last five seconds or since the start."""
+        """Returns the growth a second, over the last five seconds or since the start.
+
+        Growth is never spread over less than half a second, so that the first block of a
+        connection is no record; nor over the silence before it, so that none after a pause is
+        lost.
+        """
         self.sample(total, now)
-        began = [sample for sample in self._samples if now - sample[0] <= WINDOW]
-        when, before = began[0] if began else self._samples[-1]
-        elapsed = now - when
-        return (total - before) / elapsed if elapsed > 0 else 0.0
+        when, before = self._samples[0]  # the last sample before the window
+        return (total - before) / min(max(now - when, STEP), WINDOW + STEP)
