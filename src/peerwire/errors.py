@@ -127,7 +127,7 @@ class ConnectionClosed(PeerWireError):
     Args:
         by: ``"us"``, ``"peer"``, or ``"network"`` when the transport failed.
         reason: Why, in a few words.
-        last_message: The last message received, if any, as its ``str()``.
+        last_message: The name of the last message received, if there was one.
     """
 
     def __init__(

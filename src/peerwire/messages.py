@@ -74,8 +74,6 @@ class KeepAlive(Message):
     def encode(self) -> bytes:  # noqa: D102 - said by the base class, here and below
         return b"\0\0\0\0"
 
-    __str__ = Message.__str__
-
 
 @dataclass(slots=True)
 class Choke(Message):
