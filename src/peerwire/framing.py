@@ -10,7 +10,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from .errors import MessageTooBig, RemoteProtocolError
+from .errors import InvalidHandshake, MessageTooBig, RemoteProtocolError
+from .handshake import PROTOCOL
 from .messages import (
     AllowedFast,
     Bitfield,
@@ -46,8 +47,11 @@ _PIECE_MIN = 1 + _PIECE_HEAD.size
 
 _KEEP_ALIVE = KeepAlive()
 
+#: A handshake where a length prefix should be: no message is that long.
+(_SECOND_HANDSHAKE,) = _U32.unpack_from(PROTOCOL)
 
-def _fixed(kind: Callable[..., Message], layout: str = "") -> tuple[int, Callable[..., Message]]:
+
+def _fixed(kind: type[Message], layout: str = "") -> tuple[int, Callable[[Buffer], Message]]:
     """Returns the exact payload length of a message of fixed layout, and what decodes it."""
     if not layout:
         message = kind()  # no fields: one object stands for all of them
@@ -106,7 +110,8 @@ class Framing:
 
         Raises:
             MessageTooBig: A length prefix is over `max_message`.
-            RemoteProtocolError: A payload is not of the length its id demands (BEP 3, BEP 6).
+            InvalidHandshake: It is the beginning of another handshake.
+            RemoteProtocolError: A payload is not of the length its id demands (BEP 3, 5, 6).
         """
         view = memoryview(data)
         position = 0
@@ -164,7 +169,12 @@ class Framing:
             return Bitfield(bytes(payload))
         return Unknown(message_id, bytes(payload))
 
-    def _too_big(self, length: int) -> MessageTooBig:
+    def _too_big(self, length: int) -> RemoteProtocolError:
+        if length == _SECOND_HANDSHAKE:
+            return InvalidHandshake(
+                "a second handshake, where a message is due",
+                rule="BEP 3, peer protocol: after the handshake come messages",
+            )
         return MessageTooBig(
             f"a message of {length} bytes is announced, {self.max_message} is the most accepted",
             rule="Limits.max_message",
@@ -172,7 +182,10 @@ class Framing:
 
     @staticmethod
     def _wrong_length(message_id: int, length: int, expected: str) -> RemoteProtocolError:
+        rule = "BEP 6, fast extension" if message_id >= Suggest.id else "BEP 3, peer messages"
+        if message_id == Port.id:
+            rule = "BEP 5, BitTorrent protocol extension"
         return RemoteProtocolError(
             f"message id {message_id} with a payload of {length} bytes; it has {expected}",
-            rule="BEP 6, fast extension" if message_id >= Suggest.id else "BEP 3, peer messages",
+            rule=rule,
         )
