@@ -75,14 +75,16 @@ class OutgoingRequests:
     remembered as abandoned so that the answer is not taken for a violation.
 
     Args:
-        max_abandoned: How many of those are remembered; the oldest is forgotten beyond.
+        max_abandoned: How many blocks of those are remembered. Of the oldest beyond, only the
+            number of answers owed is: that many answers to whatever are let pass.
     """
 
-    __slots__ = ("_abandoned", "_earliest", "_max_abandoned", "_pending")
+    __slots__ = ("_abandoned", "_earliest", "_forgotten", "_max_abandoned", "_pending")
 
     def __init__(self, max_abandoned: int) -> None:
         self._pending: dict[BlockKey, PendingRequest] = {}
         self._abandoned: dict[BlockKey, int] = {}
+        self._forgotten = 0
         self._max_abandoned = max_abandoned
         self._earliest: float | None = None
 
@@ -137,9 +139,11 @@ class OutgoingRequests:
             KeyError: It was never made.
         """
         # An abandoned request is older than a pending one for the same block: it is answered first.
+        if key in self._pending and key not in self._abandoned:
+            return self._pending.pop(key)
         if self.forgive(key):
             return None
-        return self._pending.pop(key)
+        raise KeyError(key)
 
     def abandon(self, key: BlockKey, *, owed: bool) -> PendingRequest | None:
         """Takes a request back; None when it is not pending.
@@ -150,17 +154,22 @@ class OutgoingRequests:
         """
         request = self._pending.pop(key, None)
         if request is not None and owed:
-            if len(self._abandoned) >= self._max_abandoned:
-                del self._abandoned[next(iter(self._abandoned))]
             self._abandoned[key] = self._abandoned.get(key, 0) + 1
+            if len(self._abandoned) > self._max_abandoned:
+                self._forgotten += self._abandoned.pop(next(iter(self._abandoned)))
         return request
 
     def forgive(self, key: BlockKey) -> bool:
-        """Whether this answer was still owed to a request that was taken back."""
+        """Whether this answer was still owed to a request that was taken back; now it is not."""
         count = self._abandoned.pop(key, 0)
         if count > 1:
             self._abandoned[key] = count - 1
-        return count > 0
+        if count:
+            return True
+        if not self._forgotten:
+            return False
+        self._forgotten -= 1
+        return True
 
     def expire(self, now: float) -> list[PendingRequest]:
         """Returns the pending requests whose deadline has come, the oldest first.
@@ -178,6 +187,7 @@ class OutgoingRequests:
         ended = list(self._pending.values())
         self._pending.clear()
         self._abandoned.clear()
+        self._forgotten = 0
         self._earliest = None
         return ended
 
