@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from .wire import Wire
 
-__all__ = ["RECEIVERS"]
+__all__ = ["RECEIVERS", "check_against_num_pieces"]
 
 Receiver: TypeAlias = "Callable[[Wire, Any], bool]"
 
@@ -71,7 +71,7 @@ def _not_interested(wire: Wire, _message: NotInterested) -> bool:
 
 
 def _have(wire: Wire, message: Have) -> bool:
-    _check_index(wire, message)
+    wire._check_index(message, RemoteProtocolError)
     if message.index in wire.peer_pieces:
         return False  # nothing new; bittorrent-protocol tells it once, too
     wire.peer_pieces.add(message.index)
@@ -80,6 +80,12 @@ def _have(wire: Wire, message: Have) -> bool:
 
 def _bitfield(wire: Wire, message: Bitfield) -> bool:
     _check_announcement(wire, message)
+    if wire.num_pieces is None and len(message.bits) > (wire.limits.max_pieces + 7) // 8:
+        raise RemoteProtocolError(
+            f"a bitfield of {len(message.bits)} bytes, where no more than "
+            f"{wire.limits.max_pieces} pieces are believed in",
+            rule="Limits.max_pieces",
+        )
     try:
         wire.peer_pieces = PieceSet.from_bitfield(message.bits, wire.num_pieces)
     except ValueError as cause:
@@ -102,7 +108,7 @@ def _have_none(wire: Wire, message: HaveNone) -> bool:
 
 
 def _request(wire: Wire, message: Request) -> bool:
-    _check_index(wire, message)
+    wire._check_index(message, RemoteProtocolError)
     why_not = _why_not_served(wire, message)
     if why_not is None:
         wire._peer_requests.add(message)
@@ -116,8 +122,9 @@ def _request(wire: Wire, message: Request) -> bool:
 def _why_not_served(wire: Wire, message: Request) -> str | None:
     if wire.am_choking and message.index not in wire.allowed_fast:
         return "choked"
-    if not 0 < message.length <= wire.limits.max_request:
-        return f"a block of {wire.limits.max_request} bytes is the most served"
+    longest = min(wire.limits.max_request, wire.limits.max_request_hard)
+    if not 0 < message.length <= longest:
+        return f"blocks of 1 to {longest} bytes are served"
     if (message.index, message.begin, message.length) in wire._peer_requests:
         return "asked for already"
     if len(wire._peer_requests) >= wire.limits.max_peer_requests:
@@ -168,7 +175,7 @@ def _port(_wire: Wire, _message: Port) -> bool:
 
 def _suggest(wire: Wire, message: Suggest) -> bool:
     _check_fast(wire, message)
-    _check_index(wire, message)
+    wire._check_index(message, RemoteProtocolError)
     if len(wire.peer_suggested) < wire.limits.max_allowed_fast:
         wire.peer_suggested.add(message.index)
     return True
@@ -191,7 +198,7 @@ def _reject(wire: Wire, message: Reject) -> bool:
 
 def _allowed_fast(wire: Wire, message: AllowedFast) -> bool:
     _check_fast(wire, message)
-    _check_index(wire, message)
+    wire._check_index(message, RemoteProtocolError)
     if len(wire.peer_allowed_fast) < wire.limits.max_allowed_fast:
         wire.peer_allowed_fast.add(message.index)
     return True
@@ -201,14 +208,24 @@ def _unknown(_wire: Wire, _message: Unknown) -> bool:
     return True
 
 
-def _check_index(wire: Wire, message: Have | Request | Suggest | AllowedFast) -> None:
-    known = wire.num_pieces
-    if message.index >= (known if known is not None else wire.limits.max_pieces):
-        bound = "Limits.max_pieces, its own count not being known" if known is None else f"{known}"
-        raise RemoteProtocolError(
-            f"{message} in a torrent of {bound} pieces",
-            rule="BEP 3, peer messages: an index is below the piece count",
-        )
+def check_against_num_pieces(wire: Wire, num_pieces: int) -> None:
+    """Judges what the peer said before the piece count was known.
+
+    Raises:
+        RemoteProtocolError: It spoke of pieces that do not exist.
+    """
+    try:
+        wire.peer_pieces.set_size(num_pieces)
+    except ValueError as cause:
+        rule = "BEP 3, peer messages: bitfield and have"
+        raise RemoteProtocolError(str(cause), rule=rule) from cause
+    said = [
+        *wire._peer_requests,
+        *map(AllowedFast, wire.peer_allowed_fast),
+        *map(Suggest, wire.peer_suggested),
+    ]
+    for message in said:
+        wire._check_index(message, RemoteProtocolError)
 
 
 def _check_fast(wire: Wire, message: Message) -> None:

@@ -1,6 +1,7 @@
 """The messages a wire sends: a method each.
 
-A local misuse raises `LocalProtocolError` and sends nothing.
+A local misuse raises `LocalProtocolError`, a wire that is over `ConnectionClosed`; neither sends
+anything.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from .messages import (
     Suggest,
     Unchoke,
 )
+from .pieces import PieceSet
 from .requests import PendingRequest
 from .state import WireState
 
 if TYPE_CHECKING:
     from .messages import Buffer
-    from .pieces import PieceSet
 
 __all__ = ["Sending"]
 
@@ -79,8 +80,9 @@ class Sending(WireState):
 
     def send_have(self, index: int) -> None:
         """Says that we have a piece (BEP 3)."""
-        self._check_index(index)
-        self._send(Have(index))
+        message = Have(index)
+        self._check_index(message, LocalProtocolError)
+        self._send(message)
 
     def send_bitfield(self, pieces: PieceSet | Buffer) -> None:
         """Says which pieces we have; only as the first message (BEP 3).
@@ -89,15 +91,16 @@ class Sending(WireState):
             pieces: The pieces, or their bits as they go on the wire.
 
         Raises:
-            LocalProtocolError: Another message was sent before, or the length does not fit.
+            LocalProtocolError: Another message was sent before, or the bits don't fit the torrent.
         """
         self._require_first("a bitfield")
-        bits = bytes(pieces)
-        if self._num_pieces is not None and len(bits) != (self._num_pieces + 7) // 8:
+        try:
+            bits = bytes(pieces)
+            PieceSet.from_bitfield(bits, self._num_pieces)
+        except ValueError as cause:
             raise LocalProtocolError(
-                f"a bitfield of {len(bits)} bytes for {self._num_pieces} pieces",
-                rule="BEP 3, peer messages: a bit a piece, in whole bytes",
-            )
+                str(cause), rule="BEP 3, peer messages: a bit a piece, in whole bytes"
+            ) from cause
         self._send(Bitfield(bits))
 
     def send_have_all(self) -> None:
@@ -114,6 +117,7 @@ class Sending(WireState):
 
     def announce(self, pieces: PieceSet) -> None:
         """Says which pieces we have in the shortest way both sides know, as the first message."""
+        self._require_first("which pieces we have")
         if self.fast and pieces.complete:
             self.send_have_all()
         elif self.fast and not pieces:
@@ -148,10 +152,12 @@ class Sending(WireState):
             PeerChoked: The peer is choking us and the piece is not one it allows meanwhile.
             LocalProtocolError: The block lies outside, is asked for already, or too many are.
         """
-        self._check_index(index)
+        self._require_open()
+        message = Request(index, begin, length)
+        self._check_index(message, LocalProtocolError)
         if self.peer_choking and index not in self.peer_allowed_fast:
             raise PeerChoked("the peer is choking us", index, begin, length)
-        if begin < 0 or not 0 < length <= self.limits.max_request_hard:
+        if not 0 <= begin < 1 << 32 or not 0 < length <= self.limits.max_request_hard:
             raise LocalProtocolError(
                 f"a request for {length} bytes from {begin}; "
                 f"1 to {self.limits.max_request_hard} from 0 on is the rule, 16384 what all serve",
@@ -165,7 +171,7 @@ class Sending(WireState):
         view = None if into is None else _writable(into, length)
         request = PendingRequest(index, begin, length, deadline, view, context)
         self._requests.add(request)
-        self._send(Request(index, begin, length))
+        self._send(message)
         return request
 
     def send_cancel(self, index: int, begin: int, length: int) -> bool:
@@ -231,15 +237,17 @@ class Sending(WireState):
     def send_suggest(self, index: int) -> None:
         """Suggests a piece to ask for (BEP 6)."""
         self._require_fast("suggest")
-        self._check_index(index)
-        self._send(Suggest(index))
+        message = Suggest(index)
+        self._check_index(message, LocalProtocolError)
+        self._send(message)
 
     def send_allowed_fast(self, index: int) -> None:
         """Lets the peer ask for a piece even while it is choked (BEP 6)."""
         self._require_fast("allowed fast")
-        self._check_index(index)
+        message = AllowedFast(index)
+        self._check_index(message, LocalProtocolError)
         self.allowed_fast.add(index)
-        self._send(AllowedFast(index))
+        self._send(message)
 
     def _require_fast(self, name: str) -> None:
         self._require_open()
@@ -255,13 +263,6 @@ class Sending(WireState):
             raise LocalProtocolError(
                 f"{name} after other messages; it is only ever sent as the first",
                 rule="BEP 3, peer messages, and BEP 6, have all/have none",
-            )
-
-    def _check_index(self, index: int) -> None:
-        if not 0 <= index < (self._num_pieces or self.limits.max_pieces):
-            raise LocalProtocolError(
-                f"piece {index} of a torrent of {self._num_pieces} pieces",
-                rule="BEP 3, peer messages: an index starts at 0 and is below the piece count",
             )
 
 

@@ -9,7 +9,7 @@ from .errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
 from .framing import Framing
 from .handshake import Handshake, Reserved, generate_peer_id, parse_hash20
 from .limits import DEFAULT_LIMITS, Limits
-from .messages import Cancel, Message, Reject, Request
+from .messages import AllowedFast, Cancel, Have, KeepAlive, Message, Reject, Request, Suggest
 from .pieces import PieceSet
 from .requests import IncomingRequests, OutgoingRequests, PendingRequest, RequestEnded
 from .timers import Timers
@@ -37,6 +37,10 @@ Closer: TypeAlias = Literal["us", "peer", "network"]
 
 #: The extensions a wire announces unless it is told otherwise.
 DEFAULT_RESERVED = Reserved.FAST
+
+#: What leaves a bitfield the first message all the same: keep-alives are ignored (BEP 3), and a
+#: reject only answers a peer that asks before it was told what there is.
+_ASIDES = frozenset({KeepAlive.name, Reject.name})
 
 
 class Role(enum.StrEnum):
@@ -76,7 +80,7 @@ class WireState:
     ) -> None:
         self.role = Role(role)
         self.info_hash = None if info_hash is None else parse_hash20(info_hash)
-        self.peer_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id)
+        self.peer_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id, "peer id")
         self.reserved = reserved
         self.limits = limits
         self.strict = strict
@@ -92,7 +96,7 @@ class WireState:
         self.am_interested = False
         self.peer_choking = True
         self.peer_interested = False
-        self.peer_pieces = PieceSet(num_pieces)
+        self.peer_pieces = PieceSet()
         self.allowed_fast: set[int] = set()  #: Pieces the peer may ask for while choked.
         self.peer_allowed_fast: set[int] = set()  #: Pieces we may ask for while choked.
         self.peer_suggested: set[int] = set()
@@ -105,7 +109,7 @@ class WireState:
         self.last_message: str | None = None  #: The name of the last one received.
         self.keep_alive = True  #: Whether keep-alives are sent by themselves.
 
-        self._num_pieces = num_pieces
+        self._num_pieces: int | None = None
         self._framing = Framing(limits.max_message)
         self._requests = OutgoingRequests(limits.max_requests)
         self._peer_requests = IncomingRequests()
@@ -115,7 +119,9 @@ class WireState:
         self._timers = Timers(limits, now)
         self._chatting = False  # whether we sent a message yet: a bitfield is only ever the first
         self._peer_chatting = False
-        self._grow_max_message()
+        if num_pieces is not None:
+            self._learn_num_pieces(num_pieces)
+            self.peer_pieces.set_size(num_pieces)
         if self.role is Role.INITIATOR:
             if self.info_hash is None:
                 raise LocalProtocolError(
@@ -212,7 +218,8 @@ class WireState:
         self._note(">", handshake)
 
     def _count_sent(self, name: str) -> None:
-        self._chatting = True
+        if name not in _ASIDES:
+            self._chatting = True
         self._timers.sent_since_tick = True
         self.messages_sent[name] = self.messages_sent.get(name, 0) + 1
 
@@ -228,9 +235,36 @@ class WireState:
         if self.fast:
             self._send(Reject(request.index, request.begin, request.length))
 
-    def _grow_max_message(self) -> None:
-        longest = 1 + (self._num_pieces or 0) // 8 + 1
-        self._framing.max_message = max(self.limits.max_message, longest)
+    def _learn_num_pieces(self, num_pieces: int) -> None:
+        if num_pieces < 0 or self._num_pieces not in (None, num_pieces):
+            known = "not known" if self._num_pieces is None else self._num_pieces
+            raise LocalProtocolError(
+                f"{num_pieces} can't be the piece count, which is {known} so far; "
+                "it is not negative and does not change",
+                rule="BEP 3, metainfo files: pieces",
+            )
+        self._num_pieces = num_pieces
+        self._framing.max_message = max(self.limits.max_message, 1 + (num_pieces + 7) // 8)
+
+    def _check_index(
+        self,
+        message: Have | Request | Suggest | AllowedFast,
+        error: type[LocalProtocolError] | type[RemoteProtocolError],
+    ) -> None:
+        """Refuses a piece that the torrent does not have, or can't be believed to have."""
+        known = self._num_pieces
+        if 0 <= message.index < (self.limits.max_pieces if known is None else known):
+            return
+        if known is not None:
+            raise error(
+                f"{message} in a torrent of {known} pieces",
+                rule="BEP 3, peer messages: an index is below the piece count",
+            )
+        raise error(
+            f"{message}, where no more than {self.limits.max_pieces} pieces are believed in "
+            "while the torrent's piece count is not known",
+            rule="Limits.max_pieces",
+        )
 
     def _require_open(self) -> None:
         if self.closed is not None:

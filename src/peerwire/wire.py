@@ -28,7 +28,7 @@ from .errors import (
 )
 from .handshake import HANDSHAKE_LENGTH, Handshake, Reserved, check_prefix
 from .messages import KeepAlive
-from .receiving import RECEIVERS
+from .receiving import RECEIVERS, check_against_num_pieces
 from .sending import Sending
 from .state import Role, State
 
@@ -55,7 +55,8 @@ class Wire(Sending):
         now: What time it is, in seconds.
 
     Raises:
-        LocalProtocolError: An info-hash or peer id is not 20 bytes, or an initiator has none.
+        LocalProtocolError: An info-hash or peer id is not 20 bytes, an initiator has no info-hash,
+            or the piece count is negative.
     """
 
     # Bytes in
@@ -79,7 +80,7 @@ class Wire(Sending):
                 for message in self._framing.receive(data):
                     self._receive_message(message)
         except RemoteProtocolError as error:
-            self._end("us", str(error), error)
+            self._violated(error)
             raise
 
     def receive_eof(self, error: OSError | None = None) -> None:
@@ -105,6 +106,7 @@ class Wire(Sending):
 
         Raises:
             LocalProtocolError: There is nothing to decide.
+            ConnectionClosed: The wire ended meanwhile.
             RemoteProtocolError: What the peer sent meanwhile breaks a rule.
         """
         handshake = self._undecided()
@@ -119,24 +121,23 @@ class Wire(Sending):
 
         Raises:
             LocalProtocolError: There is nothing to decide.
+            ConnectionClosed: The wire ended meanwhile.
         """
-        error = self._mismatch(self._undecided())
-        self._end("us", str(error), error)
+        self._violated(self._mismatch(self._undecided()))
 
     def set_num_pieces(self, num_pieces: int) -> None:
         """Tells the piece count, once it is known, and checks what the peer said against it.
 
         Raises:
-            RemoteProtocolError: The peer announced pieces that do not exist; the wire is closed.
+            LocalProtocolError: It is negative, or another one was told before.
+            RemoteProtocolError: The peer spoke of pieces that do not exist; the wire is closed.
         """
-        self._num_pieces = num_pieces
-        self._grow_max_message()
+        self._learn_num_pieces(num_pieces)
         try:
-            self.peer_pieces.set_size(num_pieces)
-        except ValueError as cause:
-            error = RemoteProtocolError(str(cause), rule="BEP 3, peer messages: bitfield and have")
-            self._end("us", str(error), error)
-            raise error from cause
+            check_against_num_pieces(self, num_pieces)
+        except RemoteProtocolError as error:
+            self._violated(error)
+            raise
 
     # Time
 
@@ -168,7 +169,7 @@ class Wire(Sending):
             elif self.state is State.OPEN:
                 self._timers.check_idle(now)
         except RemoteProtocolError as error:
-            self._end("us", str(error), error)
+            self._violated(error)
             raise
         if self.state is not State.OPEN:
             return
@@ -180,32 +181,34 @@ class Wire(Sending):
 
     # Inside
 
+    def _violated(self, error: RemoteProtocolError) -> None:
+        """Ends the wire."""
+        self._end("us", str(error), error)
+        # Its frames would keep views of what was received for as long as `closed` is there.
+        error.__traceback__ = None
+
     def _receive_opening(self, data: Buffer) -> Buffer:
         """Takes in a handshake, or what comes before it is decided on; returns what is left."""
-        if self.state is State.CLOSED:
-            return b""
-        self._held += data
+        if self.state is State.HANDSHAKE:
+            lacking = HANDSHAKE_LENGTH - len(self._held)
+            self._held += data[:lacking]
+            check_prefix(self._held)
+            if len(self._held) < HANDSHAKE_LENGTH:
+                return b""
+            handshake, self._held = Handshake.decode(self._held), bytearray()
+            self._receive_handshake(handshake)
+            data = bytes(data[lacking:])
         if self.state is State.DECIDING:
-            self._check_held()
-            return b""
-        check_prefix(bytes(self._held[:HANDSHAKE_LENGTH]))
-        if len(self._held) < HANDSHAKE_LENGTH:
-            return b""
-        handshake = Handshake.decode(bytes(self._held[:HANDSHAKE_LENGTH]))
-        rest, self._held = self._held[HANDSHAKE_LENGTH:], bytearray()
-        self._receive_handshake(handshake)
-        if self.state is State.OPEN:
-            return rest
-        self._held = rest
-        self._check_held()
-        return b""
+            self._hold(data)
+        return data if self.state is State.OPEN else b""
 
-    def _check_held(self) -> None:
-        if len(self._held) > self.limits.max_undecided:
+    def _hold(self, data: Buffer) -> None:
+        if len(self._held) + len(data) > self.limits.max_undecided:
             raise InvalidHandshake(
-                f"{len(self._held)} bytes before its handshake was answered",
+                f"over {self.limits.max_undecided} bytes before its handshake was answered",
                 rule="Limits.max_undecided",
             )
+        self._held += data
 
     def _receive_handshake(self, handshake: Handshake) -> None:
         self._note("<", handshake)
@@ -232,6 +235,8 @@ class Wire(Sending):
         self._enter(State.OPEN)
 
     def _undecided(self) -> Handshake:
+        if self.closed is not None:
+            raise self.closed.again()
         if self.state is not State.DECIDING or self.peer_handshake is None:
             raise LocalProtocolError(
                 f"there is no handshake to decide on, the wire is {self.state.value}",
