@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     from .metainfo import File, Metainfo
 
-__all__ = ["MAX_OPEN_FILES", "Buffer", "Progress", "Storage", "StrPath", "in_threads", "locate"]
+__all__ = [
+    "MAX_OPEN_FILES",
+    "Buffer",
+    "Progress",
+    "Storage",
+    "StrPath",
+    "explained",
+    "in_threads",
+    "locate",
+]
 
 #: Called with the bytes that are done and those that there are.
 Progress: TypeAlias = "Callable[[int, int], None]"
@@ -105,14 +114,14 @@ class Storage:
         """
         single = len(self.metainfo.files[0].path) == 1
         top = self.content.parent if single else self.content
-        with _explained("make the directory", top):
+        with explained("make the directory", top):
             self._inside(self.content)
             os.makedirs(top, exist_ok=True)
         for file in self.metainfo.files:
             if file.pad or file.link:
                 continue
             path = _place(self.content, file)
-            with _explained("make the file", path):
+            with explained("make the file", path):
                 real = self._inside(path)
                 try:
                     _expect_file(os.stat(real), path)
@@ -228,6 +237,11 @@ class Storage:
             for start in range(pieces.start, pieces.stop, step):
                 yield range(start, min(start + step, pieces.stop))
 
+    def digests(self, run: range) -> bytes:
+        """Return the SHA-1 of each piece of a run, one behind the other; errors as in `read`."""
+        buffer = bytearray(_CHUNK)
+        return b"".join([self.digest(index, buffer) for index in run])
+
     def _right_pieces(self, run: range) -> list[int]:
         buffer = bytearray(_CHUNK)
         return [index for index in run if self.check(index, buffer)]
@@ -246,7 +260,7 @@ class Storage:
     def _size_on_disk(self, file: File) -> int:
         path = _place(self.content, file)
         try:
-            with _explained("read", path):
+            with explained("read", path):
                 return path.stat().st_size
         except _Absent:
             return 0
@@ -276,7 +290,7 @@ class Storage:
     def _opened(self, number: int, doing: str, *, write: bool = False) -> Iterator[int]:
         """The descriptor of an open file; what the system has against it becomes ours."""
         with (
-            _explained(doing, self.content, self._files[number]),
+            explained(doing, self.content, self._files[number]),
             self._handles.use(number, write=write) as descriptor,
         ):
             yield descriptor
@@ -410,7 +424,7 @@ def _expect_file(status: os.stat_result, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(doing: str, path: Path, file: File | None = None) -> Iterator[None]:
+def explained(doing: str, path: Path, file: File | None = None) -> Iterator[None]:
     """Turn the system's errors into ours."""
     try:
         yield
