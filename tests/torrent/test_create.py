@@ -68,14 +68,15 @@ def test_the_same_content_gives_the_same_bytes(content, tmp_path):
 
 
 def test_what_is_made_is_read_by_another_client(content):
-    meta = create(content, trackers=[["u:a", "u:b"]], private=True)
+    urls = ["http://a.test/announce", "udp://b.test:1", "http://c.test/announce"]
+    meta = create(content, trackers=[urls[:2], urls[2]], private=True)
     params = libtorrent.load_torrent_buffer(meta.to_bytes())
     theirs = params.ti
     assert theirs.info_hashes().v1.to_bytes() == meta.info_hash
     assert theirs.num_pieces() == meta.num_pieces
     assert theirs.total_size() == meta.length
     assert theirs.priv()
-    assert params.trackers == ["u:a", "u:b"]
+    assert (params.trackers, params.tracker_tiers) == (urls, [0, 0, 1])
 
 
 def test_options_end_up_in_the_torrent(content):
