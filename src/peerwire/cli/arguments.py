@@ -1,0 +1,37 @@
+"""Arguments that more than one verb takes, read from what was typed."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+__all__ = ["address", "port", "size"]
+
+_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def size(text: str) -> int:
+    """Reads a number of bytes: ``65536``, ``64KiB``, ``64k``, ``1.5GiB``; units are binary."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; write 65536, 64KiB or 1.5GiB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def port(text: str) -> int:
+    """Reads a TCP port, 0 to 65535."""
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; it is a number from 0 to 65535")
+    return int(text)
+
+
+def address(text: str) -> tuple[str, int]:
+    """Reads ``HOST:PORT``; an IPv6 address stands in brackets."""
+    host, colon, number = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise argparse.ArgumentTypeError(f"{text!r}: write an IPv6 address as [{host}]:{number}")
+    if not colon or not host:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write HOST:PORT")
+    return host, port(number)

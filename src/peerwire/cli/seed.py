@@ -1,0 +1,92 @@
+"""Serves the content of a torrent to any number of peers, until interrupted.
+
+The content is verified first. What does not verify is not served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..asyncio.server import serve
+from ..errors import StorageError
+from ..swarm.swarm import Swarm
+from ..torrent.disk import Disk
+from ..torrent.metainfo import Metainfo
+from ..torrent.storage import Storage, locate
+from . import arguments
+from .output import human_bytes
+from .transfer import held_bytes, tell, verify
+
+if TYPE_CHECKING:
+    import argparse
+
+    from .output import Output
+
+EXAMPLE = "peerwire seed debian.torrent --content downloads/debian.iso --port 6881"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    parser.add_argument("torrent", metavar="TORRENT", help="a .torrent file")
+    parser.add_argument(
+        "--content",
+        metavar="PATH",
+        type=Path,
+        required=True,
+        help="the file or folder that it describes, or the folder that has it",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on (default: 127.0.0.1; 0.0.0.0 for all)",
+    )
+    parser.add_argument(
+        "--port",
+        type=arguments.port,
+        default=6881,
+        help="the TCP port to listen on, 0 for any (default: 6881)",
+    )
+
+
+async def run(args: argparse.Namespace, out: Output) -> int:
+    """Runs the verb."""
+    metainfo = Metainfo.from_file(args.torrent)
+    content = locate(metainfo, args.content)
+    async with Disk(Storage(metainfo, content.parent, content=content)) as disk:
+        have = await verify(disk, out)
+        if not have:
+            raise StorageError(f"{args.content}: no piece of it is what {args.torrent} describes")
+        if not have.complete:
+            held, whole = human_bytes(held_bytes(metainfo, have)), human_bytes(metainfo.length)
+            out.note(f"only {held} of {whole} verify; the rest is not served")
+        torrents = {metainfo.info_hash: metainfo.num_pieces}
+        async with (
+            Swarm(metainfo, disk, have, on_event=lambda event: tell(event, out)) as swarm,
+            serve(
+                swarm.welcome, args.host, args.port, torrents=torrents, peer_id=swarm.peer_id
+            ) as server,
+        ):
+            record = {
+                "event": "seeding",
+                "name": metainfo.name,
+                "info_hash": metainfo.info_hash.hex(),
+                "host": args.host,
+                "port": server.port,
+            }
+            where = f"{args.host}:{server.port}"
+            out.result(record, f"seeding {metainfo.name} on {where}, {record['info_hash']}")
+            await _interrupted()
+            out.note("stopping")
+    return 0
+
+
+async def _interrupted() -> None:
+    """Waits for Ctrl-C or a request to terminate: the way this verb ends."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()

@@ -1,0 +1,105 @@
+"""One peer of a swarm: what it says, and what is done about it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..errors import ConnectionClosed, RequestTimeout
+from ..messages import (
+    AllowedFast,
+    Bitfield,
+    Choke,
+    Have,
+    HaveAll,
+    HaveNone,
+    Interested,
+    NotInterested,
+    Piece,
+    Request,
+    Unchoke,
+)
+from ..requests import RequestEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..asyncio.inbox import Received
+    from ..asyncio.peer import Peer
+    from ..pieces import PieceSet
+    from .download import Download
+    from .upload import Upload
+
+__all__ = ["exchange"]
+
+
+async def exchange(
+    peer: Peer,
+    *,
+    have: PieceSet,
+    download: Download,
+    upload: Upload,
+    rechoke: Callable[[], None],
+) -> None:
+    """Exchanges pieces with a peer, both ways, until the connection ends.
+
+    Args:
+        peer: The peer, to whom nothing was said yet.
+        have: The pieces we have, kept up to date by the owner.
+        download: Where its blocks go.
+        upload: What answers its requests.
+        rechoke: Called when the peer's interest has changed.
+
+    Raises:
+        ConnectionClosed: The connection failed, or the peer broke a rule.
+        StorageError: What the peer asked for could not be read.
+    """
+    peer.announce(have)
+    download.add(peer)
+    uploading = asyncio.create_task(_serve(peer, upload))
+    try:
+        async for message in peer:
+            _receive(peer, message, download, upload, rechoke)
+            if have.complete and peer.peer_pieces.complete:
+                await peer.close("both sides have everything")
+    finally:
+        download.remove(peer)
+        uploading.cancel()
+        await asyncio.wait([uploading])
+    if not uploading.cancelled():
+        uploading.result()
+
+
+async def _serve(peer: Peer, upload: Upload) -> None:
+    try:
+        await upload.run()
+    except ConnectionClosed:
+        return  # the iteration over the peer is told, too
+    finally:
+        await peer.close("nothing more is served")
+
+
+def _receive(
+    peer: Peer,
+    message: Received,
+    download: Download,
+    upload: Upload,
+    rechoke: Callable[[], None],
+) -> None:
+    match message:
+        case Piece():
+            download.received(peer, message)
+        case Request():
+            upload.requested(message)
+        case RequestEnded(request, error):
+            download.ended(peer, request, stalled=isinstance(error, RequestTimeout))
+        case Have(index):
+            download.peer_has(peer, index)
+        case Bitfield() | HaveAll() | HaveNone():
+            download.peer_announced(peer)
+        case Unchoke() | AllowedFast():
+            download.refill(peer)
+        case Choke():
+            pass  # the requests end one by one
+        case Interested() | NotInterested():
+            rechoke()
