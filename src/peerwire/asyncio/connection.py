@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import RemoteProtocolError
-from ..state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..errors import ConnectionClosed
     from ..state import Event
     from ..wire import Wire
 
@@ -21,7 +21,8 @@ __all__ = ["Connection"]
 #: keeps out of it before the next read, so that an idle connection needs none of its own.
 RECEIVE_BUFFER = 256 * 1024
 
-#: Seconds that a closing connection may take to send what is left before it is cut off.
+#: Seconds that a closing connection may take to send what is left, and the peer to close its
+#: side, before it is cut off.
 CLOSE_TIMEOUT = 5.0
 
 _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
@@ -30,8 +31,8 @@ _buffers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, memoryview] = (
 
 
 def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
-    if not hasattr(loop, "add_reader"):
-        return memoryview(bytearray(RECEIVE_BUFFER))  # a proactor fills buffers behind our back
+    # Event loops ask for the buffer, fill it and say so without a pause for another connection; a
+    # proactor, too, whose reads in the background go to memory of its own.
     if loop not in _buffers:
         _buffers[loop] = memoryview(bytearray(RECEIVE_BUFFER))
     return _buffers[loop]
@@ -45,6 +46,10 @@ class Connection(asyncio.BufferedProtocol):
         on_events: Told of the events of each read, timer or close.
         on_closed: Told once that the wire is closed, after its last events.
         may_read: Asked whether more is to be read from the peer.
+
+    Attributes:
+        lost: Done when the transport is gone.
+        address: The peer's IP address and port, once there is a transport.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self.wire = wire
         self.loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self.loop.create_future()
+        self.address = ("", 0)
         self._on_events = on_events
         self._on_closed = on_closed
         self._told_closed = False
@@ -65,7 +71,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = _receive_buffer(self.loop)
         self._timer: asyncio.TimerHandle | None = None
-        self._flush_handle: asyncio.Handle | None = None
+        self._cut_off: asyncio.TimerHandle | None = None  # there once the transport is to end
+        self._settle_handle: asyncio.Handle | None = None
         self._writable: asyncio.Future[None] | None = None  # there while the peer reads too slowly
         self._reading = True
 
@@ -73,10 +80,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts: an initiator's handshake goes out, the handshake's deadline runs."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self.wire.limits.write_buffer)
-        self.flush()
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        self._transport.set_write_buffer_limits(high=self.wire.limits.write_buffer)
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):  # a Unix socket's is a string
+            self.address = (name[0], name[1])
+        self.settle()
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Returns where the transport is to put what it reads."""
@@ -100,8 +109,9 @@ class Connection(asyncio.BufferedProtocol):
         self.wire.receive_eof(exc if isinstance(exc, OSError) else None)
         self._transport = None
         self.settle()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._cut_off):
+            if timer is not None:
+                timer.cancel()
         self.resume_writing()
         self.lost.set_result(None)
 
@@ -120,46 +130,34 @@ class Connection(asyncio.BufferedProtocol):
 
     def settle(self) -> None:
         """Hands out events, sends what is to be sent, and sets the timer: after any change."""
+        if self._settle_handle is not None:
+            self._settle_handle.cancel()
+            self._settle_handle = None
         self._tell()
-        self.flush()
+        self._flush()
 
-    def flush_soon(self) -> None:
-        """Sends what is to be sent once the running task gives way: one write for many messages."""
-        if self._flush_handle is None:
-            self._flush_handle = self.loop.call_soon(self.settle)
-
-    def flush(self) -> None:
-        """Sends what is to be sent now."""
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
-            self._flush_handle = None
-        if self._transport is None:
-            return
-        buffers = self.wire.buffers_to_send()
-        if buffers:
-            self._transport.writelines(buffers)
-        if self.wire.state is State.CLOSED:
-            self._finish()
-        else:
-            self._set_timer()
-            self.update_reading()
-
-    async def drain(self) -> None:
-        """Waits until the peer has read enough for more to be sent."""
-        self.flush()
-        while self._writable is not None:
-            await asyncio.shield(self._writable)
+    def settle_soon(self) -> None:
+        """Does so once the running task gives way: one write for many messages."""
+        if self._settle_handle is None:
+            self._settle_handle = self.loop.call_soon(self.settle)
 
     @property
     def writable(self) -> bool:
-        """Whether the peer keeps up with what is sent."""
-        return self._writable is None
+        """Whether nobody has to wait for the peer: it keeps up, or the wire is closed."""
+        return self._writable is None or self.wire.closed is not None
+
+    async def drain(self) -> None:
+        """Waits until the peer has read enough for more to be sent, or the wire is closed."""
+        self.settle()
+        while self._writable is not None and self.wire.closed is None:
+            await asyncio.shield(self._writable)
 
     def update_reading(self) -> None:
         """Reads on or not: an application that does not read, or a peer that doesn't, stops it."""
         if self._transport is None or self._transport.is_closing():
             return
-        reading = self._may_read() and not self._overflowing()
+        closed = self.wire.closed is not None  # then what comes is dropped, until the peer's end
+        reading = closed or (self._may_read() and not self._overflowing(self._transport))
         if reading == self._reading:
             return
         self._reading = reading
@@ -169,15 +167,9 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     async def close(self) -> None:
-        """Closes the transport once what is left was sent, or after five seconds without it."""
+        """Waits until a closed wire's last bytes are sent and the transport is gone."""
         self.settle()
-        if self._transport is None:
-            return
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await asyncio.shield(self.lost)
-        except TimeoutError:
-            self.abort()
+        if self._transport is not None:
             await asyncio.shield(self.lost)
 
     def abort(self) -> None:
@@ -185,33 +177,48 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def peer_address(self) -> tuple[str, int] | None:
-        """Returns the peer's IP address and port; None when the transport has none to tell."""
-        name = None if self._transport is None else self._transport.get_extra_info("peername")
-        return (name[0], name[1]) if isinstance(name, tuple) else None
-
     # Inside
 
     def _tell(self) -> None:
         while events := self.wire.events_received():
             self._on_events(events)
-        if self.wire.state is State.CLOSED and not self._told_closed:
+        if self.wire.closed is not None and not self._told_closed:
             self._told_closed = True
             self._on_closed()
+            self.resume_writing()
 
-    def _finish(self) -> None:
-        """Lets go of the transport: at once of a peer that broke a rule, politely otherwise."""
-        assert self._transport is not None
-        closed = self.wire.closed
-        if closed is not None and isinstance(closed.__cause__, RemoteProtocolError):
-            self._transport.abort()
+    def _flush(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._cut_off is not None:
+            return
+        # Not `writelines`: in CPython 3.12.0 to 3.13.1 it never asks to pause (CVE-2024-12254), it
+        # holds on to thousands of small buffers, and where it is faster, it is hardly so.
+        transport.write(self.wire.data_to_send())
+        if self.wire.closed is not None:
+            self._finish(transport, self.wire.closed)
         else:
-            self._transport.close()
+            self._set_timer()
+            self.update_reading()
 
-    def _overflowing(self) -> bool:
-        if self._writable is None or self._transport is None:
+    def _finish(self, transport: asyncio.Transport, closed: ConnectionClosed) -> None:
+        """Lets go of the transport: at once of a peer that broke a rule, politely otherwise."""
+        self._cut_off = self.loop.call_later(CLOSE_TIMEOUT, transport.abort)
+        if isinstance(closed.__cause__, RemoteProtocolError):
+            transport.abort()
+        elif closed.by == "us":
+            # A socket that is closed before all was read resets the connection, and what is on
+            # its way to the peer is lost. So only our direction ends; the peer's end is awaited.
+            try:
+                transport.write_eof()
+            except OSError:
+                transport.abort()  # reset, but the event loop has not seen it yet
+        else:
+            transport.close()
+
+    def _overflowing(self, transport: asyncio.Transport) -> bool:
+        if self._writable is None:
             return False
-        return self._transport.get_write_buffer_size() > self.wire.limits.max_write_buffer
+        return transport.get_write_buffer_size() > self.wire.limits.max_write_buffer
 
     def _set_timer(self) -> None:
         due = self.wire.next_timer()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..messages import Buffer
     from ..pieces import PieceSet
-    from ..requests import IncomingRequests, OutgoingRequests
+    from ..requests import BlockKey, IncomingRequests, OutgoingRequests
     from ..state import Event
     from ..wire import Wire
     from .inbox import Reader
@@ -31,28 +31,41 @@ __all__ = ["Peer"]
 class _Block(asyncio.Future["Buffer"]):
     """The answer to a request; cancelling it takes the request back."""
 
-    peer: Peer | None = None
-    request: PendingRequest | None = None
+    # It knows its request by its key only: the request knows it, and a cycle would keep each block
+    # in memory until the next garbage collection.
+
+    def __init__(self, peer: Peer, key: BlockKey) -> None:
+        super().__init__(loop=peer._loop)
+        self._peer = peer
+        self._key = key
 
     def cancel(self, msg: Any | None = None) -> bool:
-        if not super().cancel(msg):
-            return False
-        if self.peer is not None and self.request is not None:
-            self.peer._withdraw(self.request)
-        return True
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self._peer._withdraw(self, self._key)
+        return cancelled
+
+    def answer(self, block: Buffer) -> None:
+        if not self.done():
+            self.set_result(block)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done():
+            self.set_exception(error)
+            self.exception()  # who does not await it is not to be warned of it
 
 
 class _Drained:
     """What `Peer.respond` returns: awaited, it waits until the peer has read enough."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_peer",)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
 
     def __await__(self) -> Generator[Any, None, None]:
-        if not self._connection.writable:
-            yield from self._connection.drain().__await__()
+        if not self._peer._connection.writable:
+            yield from self._peer.drain().__await__()
 
 
 class Peer:
@@ -79,9 +92,8 @@ class Peer:
             on_closed=self._handle_closed,
             may_read=self._may_read,
         )
-        self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._news: asyncio.Future[None] | None = None  # there while somebody waits for any
         self._unflushed = 0
-        self._address: tuple[str, int] | None = None
         now = self._loop.time()
         self._upload_rate = Rate(now)
         self._download_rate = Rate(now)
@@ -95,9 +107,7 @@ class Peer:
     @property
     def address(self) -> tuple[str, int]:
         """The peer's IP address and port, as the socket has them."""
-        if self._address is None:
-            self._address = self._connection.peer_address() or ("", 0)
-        return self._address
+        return self._connection.address
 
     @property
     def handshake(self) -> Handshake:
@@ -215,7 +225,7 @@ class Peer:
     @keep_alive.setter
     def keep_alive(self, value: bool) -> None:
         self._wire.keep_alive = value
-        self._connection.flush_soon()
+        self._connection.settle_soon()
 
     # Receiving
 
@@ -248,16 +258,10 @@ class Peer:
             TimeoutError: It did not become true in time.
             ConnectionClosed: The connection ended first.
         """
-        if condition():
-            return
-        self._require_open()
-        entry = (condition, self._loop.create_future())
-        self._conditions.append(entry)
-        try:
-            async with asyncio.timeout(timeout):
-                await entry[1]
-        finally:
-            self._conditions.remove(entry)
+        async with asyncio.timeout(timeout):
+            while not condition():
+                self._require_open()
+                await self._wait_for_news()
 
     # Requests
 
@@ -301,15 +305,11 @@ class Peer:
             ConnectionClosed: From the await: the connection ended.
             LocalProtocolError: The same block is asked for already, or too many are.
         """
-        block = _Block(loop=self._loop)
+        block = _Block(self, (index, begin, length))
         try:
-            block.request = self.request_nowait(
-                index, begin, length, into=into, timeout=timeout, context=block
-            )
+            self.request_nowait(index, begin, length, into=into, timeout=timeout, context=block)
         except (RequestFailed, ConnectionClosed) as error:
-            _fail(block, error)
-        else:
-            block.peer = self
+            block.fail(error)
         return cast("asyncio.Future[bytes]", block)
 
     def request_nowait(
@@ -377,8 +377,8 @@ class Peer:
             self._upload_rate.sample(self.uploaded, self._wire.now)
             if self._unflushed >= self._wire.limits.write_buffer:
                 self._unflushed = 0
-                self._connection.flush()
-        return _Drained(self._connection)
+                self._connection.settle()
+        return _Drained(self)
 
     def reject(self, request: Request) -> bool:
         """Lets a request of the peer go unanswered, and says so where BEP 6 was negotiated.
@@ -470,12 +470,12 @@ class Peer:
         Args:
             reason: Why, for the log and for who still waits.
         """
-        self._connection.flush()
         self._wire.close(reason)
         await self._connection.close()
 
     async def wait_closed(self) -> None:
         """Waits until the connection has ended."""
+        self._update_reading()
         await asyncio.shield(self._connection.lost)
 
     async def __aenter__(self) -> Peer:
@@ -494,16 +494,28 @@ class Peer:
     def _speak(self) -> Wire:
         """Returns the wire to say something with, which is sent when the running task gives way."""
         self._wire.now = self._loop.time()
-        self._connection.flush_soon()
+        self._connection.settle_soon()
         return self._wire
 
     def _require_open(self) -> None:
         if self._wire.closed is not None:
             raise self._wire.closed.again()
 
-    def _withdraw(self, request: PendingRequest) -> None:
-        if self._wire.closed is None and self._wire.requests.get(request.key) is request:
-            self._speak().send_cancel(*request.key)
+    async def _wait_for_news(self) -> None:
+        self._update_reading()  # an iteration that held it up may have been left
+        if self._news is None:
+            self._news = self._loop.create_future()
+        await asyncio.shield(self._news)
+
+    def _tell_news(self) -> None:
+        if self._news is not None:
+            self._news.set_result(None)
+            self._news = None
+
+    def _withdraw(self, block: _Block, key: BlockKey) -> None:
+        request = self._wire.requests.get(key)
+        if request is not None and request.context is block:
+            self._speak().send_cancel(*key)
 
     def _may_read(self) -> bool:
         return not self._inbox.full
@@ -517,13 +529,12 @@ class Peer:
                 assert event.request is not None, "a wire hands out what was asked for"
                 waiting = event.request.context
                 if isinstance(waiting, _Block):
-                    if not waiting.done():
-                        waiting.set_result(event.block)
+                    waiting.answer(event.block)
                     continue
             elif isinstance(event, RequestEnded):
                 waiting = event.request.context
                 if isinstance(waiting, _Block):
-                    _fail(waiting, event.error)
+                    waiting.fail(event.error)
                     continue
             elif isinstance(event, Handshake):
                 if self._on_handshake is not None:
@@ -531,20 +542,10 @@ class Peer:
                 continue
             self._inbox.put(event)
         self._download_rate.sample(self.downloaded, self._loop.time())
-        for condition, future in self._conditions:
-            if not future.done() and condition():
-                future.set_result(None)
+        self._tell_news()
 
     def _handle_closed(self) -> None:
         closed = self._wire.closed
         assert closed is not None
         self._inbox.close(closed)
-        for _, future in self._conditions:
-            if not future.done():
-                future.set_exception(closed.again())
-
-
-def _fail(block: _Block, error: Exception) -> None:
-    if not block.done():
-        block.set_exception(error)
-        block.exception()  # who does not await it is not to be warned of it
+        self._tell_news()
