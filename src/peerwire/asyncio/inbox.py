@@ -72,9 +72,11 @@ class Inbox:
         return self._over() and self._is_read()
 
     def reader(self) -> Reader:
-        """Begins to read. When the returned object is let go, reading has ended."""
-        reader = Reader(self)
-        self._reader = weakref.ref(reader)
+        """Begins to read, or joins who does. When all have let the object go, reading has ended."""
+        reader = self._reader() if self._reader is not None else None
+        if reader is None:
+            reader = Reader(self)
+            self._reader = weakref.ref(reader)
         return reader
 
     def put(self, item: Received) -> None:
@@ -83,7 +85,7 @@ class Inbox:
             self._items = deque()
         self._items.append(item)
         self._bytes += _payload(item)
-        if self._over() and not self._is_read():
+        while self._over() and not self._is_read():
             self._bytes -= _payload(self._items.popleft())
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
