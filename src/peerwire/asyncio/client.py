@@ -7,8 +7,9 @@ import functools
 from typing import TYPE_CHECKING
 
 from ..errors import ConnectionClosed, RemoteProtocolError
+from ..handshake import parse_hash20
 from ..limits import DEFAULT_LIMITS, Limits
-from ..state import DEFAULT_RESERVED, Role, State
+from ..state import DEFAULT_RESERVED, Role
 from ..wire import Wire
 from .peer import Peer
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..handshake import Reserved
     from ..state import Trace
+    from .connection import Connection
 
 __all__ = ["connect"]
 
@@ -39,6 +41,7 @@ class connect:  # noqa: N801 - used as a verb
         timeout: Seconds for the TCP connection and both handshakes together.
 
     Raises:
+        LocalProtocolError: At once: the info-hash or the peer id is not one.
         ConnectionClosed: There is no connection to be had, or the peer closed it during the
             handshake, as it does when it does not serve the torrent.
         InvalidHandshake: It answered with something else than a handshake, or is ourselves.
@@ -65,8 +68,8 @@ class connect:  # noqa: N801 - used as a verb
         self._make_wire = functools.partial(
             Wire,
             Role.INITIATOR,
-            info_hash,
-            peer_id,
+            parse_hash20(info_hash),
+            None if peer_id is None else parse_hash20(peer_id, "peer id"),
             num_pieces=num_pieces,
             reserved=reserved,
             limits=limits,
@@ -92,24 +95,40 @@ class connect:  # noqa: N801 - used as a verb
         await self._peer.close()
 
     async def _connect(self) -> Peer:
-        loop = asyncio.get_running_loop()
-        wire = self._make_wire(now=loop.time())
-        peer = Peer(wire)
         try:
-            async with asyncio.timeout(self._timeout):
-                await loop.create_connection(lambda: peer._connection, self._host, self._port)
-                await peer.wait_until(lambda: wire.state is State.OPEN)
-        except TimeoutError as error:
-            peer._connection.abort()
-            reason = f"no connection and handshake within {self._timeout:g} s"
-            raise ConnectionClosed("us", reason) from error
-        except OSError as error:
+            async with asyncio.timeout(self._timeout) as deadline:
+                peer = await self._dial()
+        except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError, the system's too
+            if deadline.expired():
+                reason = f"no connection and handshake within {self._timeout:g} s"
+                raise ConnectionClosed("us", reason) from error
             raise ConnectionClosed("network", f"{self._host}:{self._port}: {error}") from error
-        except ConnectionClosed as error:
-            if isinstance(error.__cause__, RemoteProtocolError):
-                raise error.__cause__ from None
-            raise
-        except asyncio.CancelledError:
-            peer._connection.abort()
+        closed = peer.closed
+        if closed is not None and isinstance(closed.__cause__, RemoteProtocolError):
+            raise closed.__cause__
+        if closed is not None and not _has_answered(peer):
+            raise closed.again()
+        return peer
+
+    async def _dial(self) -> Peer:
+        """Returns a peer that has answered with a handshake, or whose connection has ended."""
+        loop = asyncio.get_running_loop()
+        made: list[Peer] = []
+
+        def make_protocol() -> Connection:
+            made.append(Peer(self._make_wire(now=loop.time())))  # the handshake's time starts here
+            return made[0]._connection
+
+        try:
+            await loop.create_connection(make_protocol, self._host, self._port)
+            peer = made[0]
+            await peer.wait_until(lambda: peer.closed is not None or _has_answered(peer))
+        except BaseException:
+            for peer in made:
+                peer._connection.abort()
             raise
         return peer
+
+
+def _has_answered(peer: Peer) -> bool:
+    return peer.wire.peer_handshake is not None
