@@ -7,7 +7,7 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
-from ..errors import PeerWireError, RemoteProtocolError
+from ..errors import ConnectionClosed, RemoteProtocolError, RequestFailed
 from ..handshake import generate_peer_id, parse_hash20
 from ..limits import DEFAULT_LIMITS, Limits
 from ..state import DEFAULT_RESERVED, Role
@@ -76,20 +76,21 @@ class Server:
     async def close(self) -> None:
         """Stops accepting, closes every peer, and waits for their handlers to end.
 
-        A handler sees its iteration end. After five seconds it is cancelled.
+        A handler sees its iteration end. After five seconds it is cancelled. A handler may call
+        this, too; its own end is not waited for.
         """
         if self._listener is None:
+            if asyncio.current_task() not in self._handling:
+                await asyncio.shield(self._closed)
             return
         self._listener.close()
         self._listener = None
-        peers = list(self._connected)
-        await asyncio.gather(*(peer.close("the server is closing") for peer in peers))
-        if self._handling:
-            _, late = await asyncio.wait(self._handling, timeout=CLOSE_TIMEOUT)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-        self._closed.set_result(None)
+        try:
+            peers = list(self._connected)
+            await asyncio.gather(*(peer.close("the server is closing") for peer in peers))
+            await self._end_handlers()
+        finally:
+            self._closed.set_result(None)
 
     async def __aenter__(self) -> Server:
         return self
@@ -101,6 +102,14 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    async def _end_handlers(self) -> None:
+        handling = self._handling - {asyncio.current_task()}
+        if handling:
+            _, late = await asyncio.wait(handling, timeout=CLOSE_TIMEOUT)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def _listen(self, host: str | None, port: int, backlog: int) -> None:
         self._listener = await self._loop.create_server(
@@ -138,8 +147,8 @@ class Server:
         self.peers.add(peer)
         try:
             await self._handler(peer)
-        except PeerWireError as error:
-            logger.info("%r: %s", peer, error)
+        except (ConnectionClosed, RemoteProtocolError, RequestFailed) as error:
+            logger.info("%r: %s", peer, error)  # what peers do; the rest is the handler's fault
         except Exception:
             logger.exception("the handler of %r failed", peer)
         finally:
@@ -192,7 +201,7 @@ class serve:  # noqa: N801 - used as a verb
         max_peers: int = 10_000,
         backlog: int = 1000,
     ) -> None:
-        our_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id)
+        our_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id, "peer id")
         make_wire = functools.partial(
             Wire,
             Role.RESPONDER,
