@@ -1,0 +1,108 @@
+import pytest
+
+from peerwire import errors
+from peerwire.errors import (
+    BencodeError,
+    ConnectionClosed,
+    InfoHashMismatch,
+    InvalidHandshake,
+    LocalProtocolError,
+    MessageTooBig,
+    MetainfoError,
+    PeerChoked,
+    PeerWireError,
+    ProtocolError,
+    RemoteProtocolError,
+    RequestCancelled,
+    RequestFailed,
+    RequestRejected,
+    RequestTimeout,
+    StorageError,
+)
+
+TREE = {
+    ProtocolError: PeerWireError,
+    LocalProtocolError: ProtocolError,
+    RemoteProtocolError: ProtocolError,
+    InvalidHandshake: RemoteProtocolError,
+    InfoHashMismatch: RemoteProtocolError,
+    MessageTooBig: RemoteProtocolError,
+    RequestFailed: PeerWireError,
+    RequestRejected: RequestFailed,
+    RequestTimeout: RequestFailed,
+    RequestCancelled: RequestFailed,
+    PeerChoked: RequestFailed,
+    ConnectionClosed: PeerWireError,
+    BencodeError: PeerWireError,
+    MetainfoError: PeerWireError,
+    StorageError: PeerWireError,
+}
+
+
+@pytest.mark.parametrize(("error", "parent"), TREE.items())
+def test_the_errors_are_one_tree(error, parent):
+    assert error.__bases__[0] is parent
+
+
+def test_a_request_that_fails_is_no_violation():
+    assert not issubclass(RequestFailed, ProtocolError)
+    assert not issubclass(ConnectionClosed, ProtocolError)
+
+
+def test_a_caller_may_catch_the_errors_python_has_for_it():
+    assert issubclass(BencodeError, ValueError)
+    assert issubclass(MetainfoError, ValueError)
+    assert issubclass(StorageError, OSError)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_the_tree_is_drawn_in_full(name):
+    lines = errors.__doc__.splitlines()
+    assert any(name in line.replace("─", " ").split() for line in lines)
+    assert getattr(errors, name).__doc__
+
+
+@pytest.mark.parametrize("kind", [LocalProtocolError, InvalidHandshake])
+def test_a_protocol_error_names_its_rule(kind):
+    error = kind("have 7 of 3", rule="BEP 3, peer messages")
+    assert str(error) == "have 7 of 3 (BEP 3, peer messages)"
+    assert error.rule == "BEP 3, peer messages"
+
+
+@pytest.mark.parametrize(
+    "kind", [RequestFailed, RequestRejected, RequestTimeout, RequestCancelled, PeerChoked]
+)
+def test_a_failed_request_names_its_block(kind):
+    error = kind("no answer", 1, 16384, 100)
+    assert str(error) == "request for piece 1, bytes 16384+100: no answer"
+    assert (error.reason, error.index, error.begin, error.length) == ("no answer", 1, 16384, 100)
+
+
+@pytest.mark.parametrize(
+    ("by", "text"),
+    [
+        ("us", "connection closed by us: done"),
+        ("peer", "connection closed by the peer: done"),
+        ("network", "connection lost: done"),
+    ],
+)
+def test_a_closed_connection_tells_who_and_why(by, text):
+    error = ConnectionClosed(by, "done")
+    assert str(error) == text
+    assert (error.by, error.reason, error.last_message) == (by, "done", None)
+
+
+def test_a_closed_connection_tells_the_last_message():
+    error = ConnectionClosed("peer", "end of stream", last_message="choke")
+    assert str(error) == "connection closed by the peer: end of stream; its last message was choke"
+    assert error.last_message == "choke"
+
+
+def test_a_closed_connection_can_be_told_to_many():
+    error = ConnectionClosed("network", "reset", last_message="have")
+    error.__cause__ = OSError("reset")
+    twin = error.again()
+    assert twin is not error
+    assert str(twin) == str(error)
+    assert (twin.by, twin.reason, twin.last_message) == ("network", "reset", "have")
+    assert twin.__cause__ is error.__cause__

@@ -1,0 +1,233 @@
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerwire.errors import InvalidHandshake, RemoteProtocolError
+from peerwire.framing import Framing
+from peerwire.handshake import PROTOCOL
+from peerwire.messages import Bitfield, Choke, Have, KeepAlive, Message, Piece, Unknown
+
+from .wires import EXAMPLES, chunked, encoded, messages, of_size, peer_handshake
+
+MAX = 1000
+
+
+def frame(number, payload=b""):
+    return (1 + len(payload)).to_bytes(4) + bytes([number]) + payload
+
+
+def receive(framing, chunks):
+    """What the chunks hold: messages, and the line of the error that ended them."""
+    found: list[Message | str] = []
+    try:
+        for chunk in chunks:
+            for message in framing.receive(chunk):
+                if isinstance(message, Piece):
+                    message.block = bytes(message.block)
+                found.append(message)
+                assert framing.held == 0
+    except RemoteProtocolError as error:
+        found.append(f"{type(error).__name__} {error}")
+    return found
+
+
+@pytest.mark.parametrize(("message", "wire", "_line"), EXAMPLES)
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_each_message_is_read_as_it_was_written(message, wire, _line, size):
+    assert receive(Framing(MAX), of_size(size, bytes.fromhex(wire))) == [message]
+
+
+@given(st.lists(messages, max_size=8), st.lists(st.integers(0, 10**6), max_size=20))
+def test_messages_come_out_as_they_went_in_whatever_the_chunks(said, cuts):
+    framing = Framing(MAX)
+    assert receive(framing, chunked(encoded(*said), cuts)) == said
+    assert framing.held == 0
+
+
+@given(st.lists(messages, max_size=4), st.binary(max_size=30), st.lists(st.integers(0, 200)))
+def test_what_is_broken_is_refused_alike_whatever_the_chunks(said, noise, cuts):
+    data = encoded(*said) + noise
+    at_once = receive(Framing(60), [data])
+    assert receive(Framing(60), chunked(data, cuts)) == at_once
+    assert receive(Framing(60), of_size(1, data)) == at_once
+
+
+@given(st.binary(max_size=200), st.integers(1, 20))
+def test_no_more_than_one_message_is_held(noise, size):
+    framing = Framing(64)
+    for chunk in of_size(size, noise):
+        try:
+            for _ in framing.receive(chunk):
+                pass
+        except RemoteProtocolError:
+            return
+        assert framing.held < 64 + 4
+
+
+# Lengths
+
+#: Ids, payload lengths that are wrong for them, and where the right one stands.
+WRONG_LENGTHS = [
+    ((0, 1, 2, 3), (1, 4), "BEP 3, peer messages"),
+    ((4,), (0, 3, 5, 8), "BEP 3, peer messages"),
+    ((6, 8), (0, 11, 13, 24), "BEP 3, peer messages"),
+    ((7,), (0, 7), "BEP 3, peer messages"),
+    ((9,), (0, 1, 3, 4), "BEP 5, BitTorrent protocol extension"),
+    ((13, 17), (0, 3, 5), "BEP 6, fast extension"),
+    ((14, 15), (1, 4), "BEP 6, fast extension"),
+    ((16,), (0, 11, 13), "BEP 6, fast extension"),
+]
+
+
+@pytest.mark.parametrize(
+    ("number", "length", "rule"),
+    [
+        (number, length, rule)
+        for numbers, lengths, rule in WRONG_LENGTHS
+        for number in numbers
+        for length in lengths
+    ],
+)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_a_payload_has_the_length_that_its_id_demands(number, length, rule, size):
+    data = encoded(Have(1)) + frame(number, bytes(length)) + encoded(Have(2))
+    message, line = receive(Framing(MAX), of_size(size, data))
+    assert message == Have(1)
+    assert line.startswith(f"RemoteProtocolError message id {number} with a payload of {length} ")
+    assert line.endswith(f"({rule})")
+
+
+def test_a_block_may_be_empty():
+    assert receive(Framing(MAX), [frame(7, bytes(8))]) == [Piece(0, 0, b"")]
+
+
+@pytest.mark.parametrize("number", [10, 11, 12, 18, 19, *range(20, 256)])
+def test_a_message_of_an_id_that_is_not_known_is_kept(number):
+    data = frame(number) + frame(number, b"payload")
+    expected = [Unknown(number, b""), Unknown(number, b"payload")]
+    assert receive(Framing(MAX), of_size(3, data)) == expected
+
+
+def test_keep_alives_are_messages_of_length_zero():
+    data = bytes(4) * 3
+    assert receive(Framing(MAX), [data]) == [KeepAlive()] * 3
+    assert receive(Framing(MAX), of_size(1, data)) == [KeepAlive()] * 3
+    assert receive(Framing(MAX), of_size(3, data)) == [KeepAlive()] * 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 1000])
+@pytest.mark.parametrize("length", [MAX + 1, 2**31, 2**32 - 1])
+def test_a_length_over_the_limit_is_refused_from_the_prefix_alone(size, length):
+    framing = Framing(MAX)
+    chunks = iter(of_size(size, length.to_bytes(4) + bytes(100)))
+    assert receive(framing, chunks) == [
+        f"MessageTooBig a message of {length} bytes is announced, {MAX} is the most accepted "
+        "(Limits.max_message)"
+    ]
+    assert len(b"".join(chunks)) > 100 - size, "it took more than the prefix to see that"
+    assert framing.held <= 4
+
+
+def test_the_longest_message_allowed_is_taken():
+    data = frame(99, bytes(MAX - 1))
+    assert receive(Framing(MAX), [data]) == [Unknown(99, bytes(MAX - 1))]
+    assert receive(Framing(MAX), of_size(7, data)) == [Unknown(99, bytes(MAX - 1))]
+
+
+def test_the_limit_holds_for_the_next_length_prefix():
+    framing = Framing(10)
+    assert receive(framing, [frame(5, bytes(9))[:6]]) == []
+    framing.max_message = 5
+    assert receive(framing, [frame(5, bytes(9))[6:]]) == [Bitfield(bytes(9))]
+    assert receive(framing, [frame(5, bytes(9))]) == [
+        "MessageTooBig a message of 10 bytes is announced, 5 is the most accepted "
+        "(Limits.max_message)"
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_second_handshake_is_named(size):
+    (line,) = receive(Framing(MAX), of_size(size, peer_handshake()))
+    assert line.startswith("InvalidHandshake a second handshake")
+    with pytest.raises(InvalidHandshake):
+        list(Framing(MAX).receive(PROTOCOL[:4]))
+
+
+# Cost
+
+
+def test_a_block_that_is_there_as_a_whole_is_not_copied():
+    data = bytearray(encoded(Choke(), Piece(1, 2, b"abcd"), Choke()))
+    framing = Framing(MAX)
+    blocks = [m.block for m in framing.receive(data) if isinstance(m, Piece)]
+    data[5 + 13 : 5 + 17] = b"ABCD"
+    assert blocks == [b"ABCD"]
+
+
+def test_a_block_that_came_in_parts_is_its_own():
+    data = bytearray(encoded(Piece(1, 2, b"abcd")))
+    framing = Framing(MAX)
+    assert list(framing.receive(data[:15])) == []
+    rest = data[15:]
+    (message,) = framing.receive(rest)
+    rest[:] = bytes(2)
+    data[:] = bytes(17)
+    assert message == Piece(1, 2, b"abcd")
+    assert list(framing.receive(encoded(Have(1)))) == [Have(1)]
+    assert message == Piece(1, 2, b"abcd")
+
+
+def test_a_part_that_is_held_is_not_the_callers_memory():
+    data = bytearray(encoded(Have(1)))
+    framing = Framing(MAX)
+    assert list(framing.receive(memoryview(data)[:7])) == []
+    data[:7] = bytes(7)
+    assert list(framing.receive(memoryview(data)[7:])) == [Have(1)]
+
+
+def operations(chunks, max_message):
+    """How many functions are called to take these chunks in."""
+    framing = Framing(max_message)
+    count = 0
+
+    def profile(_frame, event, _arg):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        for chunk in chunks:
+            for _ in framing.receive(chunk):
+                pass
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10**6])
+def test_the_cost_is_linear_in_many_messages(size):
+    data = encoded(*[Have(n) for n in range(100)], Piece(0, 0, bytes(1000)))
+    once = operations(of_size(size, data), 2000)
+    tenfold = operations(of_size(size, data * 10), 2000)
+    assert tenfold <= 10 * once + 100
+
+
+@pytest.mark.parametrize("size", [1, 7, 100])
+def test_the_cost_is_linear_in_one_long_message(size):
+    once = operations(of_size(size, frame(99, bytes(2000))), 10**6)
+    tenfold = operations(of_size(size, frame(99, bytes(20000))), 10**6)
+    assert tenfold <= 10 * once + 100
+
+
+def test_what_is_held_grows_in_place():
+    framing = Framing(10**6)
+    data = frame(99, bytes(10**5))
+    list(framing.receive(data[:1]))
+    held = framing._partial
+    for n, chunk in enumerate(of_size(1000, data[1:-1])):
+        assert list(framing.receive(chunk)) == []
+        assert framing._partial is held, "copied from one buffer into another"
+        assert framing.held == min(1000 * (n + 1) + 1, len(data) - 1)
+    assert list(framing.receive(data[-1:])) == [Unknown(99, bytes(10**5))]
