@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ConnectionClosed, PeerChoked, StorageError
@@ -31,8 +32,27 @@ MAX_PIPELINE = 250
 #: Seconds of a peer's rate that are asked for ahead, as libtorrent does.
 PIPELINE_SECONDS = 3.0
 
+#: Seconds from the first request of a peer during which its pipeline grows whatever its rate,
+#: which is not known before: doubled by every half of it that is answered.
+SLOW_START = 5.0
+
 #: Bytes of whole pieces that may wait for the disk before no more are asked for.
 MAX_UNWRITTEN = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class _Pipeline:
+    """How many requests are kept outstanding to one peer, and since when any are."""
+
+    depth: int = MIN_PIPELINE
+    since: float | None = None
+
+    def grow(self, rate: float, now: float) -> None:
+        """Takes in that half of it was answered, at `rate` bytes a second."""
+        depth = min(2 * self.depth, MAX_PIPELINE)
+        if self.since is not None and now - self.since > SLOW_START:
+            depth = min(depth, int(rate * PIPELINE_SECONDS / BLOCK_LENGTH))
+        self.depth = max(MIN_PIPELINE, depth)
 
 
 class Download:
@@ -64,18 +84,18 @@ class Download:
         self._on_corrupt = on_corrupt
         self._on_failure = on_failure
         self._buffers: dict[int, memoryview] = {}
-        self._depths: dict[Peer, int] = {}
+        self._pipelines: dict[Peer, _Pipeline] = {}
         self._unwritten = 0
         self._writes: set[asyncio.Task[None]] = set()
 
     def add(self, peer: Peer) -> None:
         """Takes a peer in, with the pieces it has said to have."""
         self._picker.add_peer(peer, peer.peer_pieces)
-        self._depths[peer] = MIN_PIPELINE
+        self._pipelines[peer] = _Pipeline()
 
     def remove(self, peer: Peer) -> None:
         """Lets a peer go; what was asked of it is asked of others."""
-        del self._depths[peer]
+        del self._pipelines[peer]
         self._picker.remove_peer(peer)
 
     def peer_has(self, peer: Peer, index: int) -> None:
@@ -99,7 +119,8 @@ class Download:
         """Asks the peer for as much as keeps it busy."""
         if self._unwritten >= MAX_UNWRITTEN:
             return  # the disk is behind; `_finish` comes back here
-        room = self._depths[peer] - len(peer.requests)
+        pipeline = self._pipelines[peer]
+        room = pipeline.depth - len(peer.requests)
         only = peer.peer_allowed_fast if peer.peer_choking else None
         if room <= 0 or (only is not None and not only):
             return
@@ -109,6 +130,8 @@ class Download:
                 peer.request_nowait(block.index, block.begin, block.length, into=view)
             except (PeerChoked, ConnectionClosed):
                 self._picker.failed(peer, block)
+        if pipeline.since is None and peer.requests:
+            pipeline.since = asyncio.get_running_loop().time()
 
     def received(self, peer: Peer, piece: Piece) -> None:
         """Takes in a block that was asked for."""
@@ -121,16 +144,16 @@ class Download:
             task = asyncio.get_running_loop().create_task(self._finish(piece.index))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
-        depth = self._depths[peer]
-        if len(peer.requests) <= depth // 2:
-            self._depths[peer] = self._next_depth(peer, depth)
+        pipeline = self._pipelines[peer]
+        if len(peer.requests) <= pipeline.depth // 2:
+            pipeline.grow(peer.download_rate, asyncio.get_running_loop().time())
             self.refill(peer)
 
     def ended(self, peer: Peer, request: PendingRequest, *, stalled: bool) -> None:
         """Takes in that a block will not come from this peer."""
         self._picker.failed(peer, Block(*request.key))
         if stalled:
-            self._depths[peer] = MIN_PIPELINE
+            self._pipelines[peer] = _Pipeline()
         self.refill(peer)
 
     async def settle(self) -> None:
@@ -141,11 +164,6 @@ class Download:
     def _may_want(self, peer: Peer) -> None:
         self.update_interest(peer)
         self.refill(peer)
-
-    def _next_depth(self, peer: Peer, depth: int) -> int:
-        """Twice as deep until three seconds of the peer's rate are asked for."""
-        enough = int(peer.download_rate * PIPELINE_SECONDS / BLOCK_LENGTH)
-        return max(MIN_PIPELINE, min(2 * depth, enough, MAX_PIPELINE))
 
     def _buffer(self, index: int) -> memoryview:
         buffer = self._buffers.get(index)
@@ -171,5 +189,5 @@ class Download:
             blame = self._picker.corrupt(index)
             guilty = blame.peers[0] if blame.alone else None
             self._on_corrupt(PieceCorrupt(index, list(blame.peers), guilty))
-        for peer in list(self._depths):
+        for peer in list(self._pipelines):
             self.refill(peer)
