@@ -144,7 +144,6 @@ class PieceSet(MutableSet[int]):
         width = max(width, len(self._bits))
         value = _settled(self._value(width), width, size)
         self._size = size
-        self._bitfield_width = None
         self._assign(value, width)
 
     def add(self, value: int) -> None:
@@ -240,9 +239,6 @@ class PieceSet(MutableSet[int]):
         Raises:
             ValueError: Have-all of a torrent whose piece count is not known.
         """
-        if self._inverted and not self._count:
-            yield from range(self._known_size())
-            return
         data = bytes(self) if self._inverted else bytes(self._bits)
         for number, byte in enumerate(data):
             if byte:
