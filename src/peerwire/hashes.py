@@ -1,0 +1,142 @@
+"""Which hashes of a file's tree a hash request, hashes or hash reject message means (BEP 52)."""
+
+from __future__ import annotations
+
+import dataclasses
+from struct import Struct
+
+from .errors import LocalProtocolError, RemoteProtocolError
+
+__all__ = [
+    "HASH_LENGTH",
+    "MAX_HASHES",
+    "RANGE_LENGTH",
+    "HashRange",
+    "check",
+    "expected_hashes",
+    "tree_height",
+]
+
+#: Bytes of a SHA-256.
+HASH_LENGTH = 32
+
+#: Hashes of the base layer that one request may ask for. BEP 52 asks requesters to stop at 512;
+#: libtorrent asks for the blocks of a whole piece and serves 8192, those of 128 MiB.
+MAX_HASHES = 8192
+
+_RULE = "BEP 52, peer messages, hash request"
+
+_LAYOUT = Struct(">32sIIII")
+
+#: Bytes of a range on the wire: the root and four numbers.
+RANGE_LENGTH = _LAYOUT.size
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HashRange:
+    """Hashes of one layer of a file's tree, and the proof that they belong there (BEP 52).
+
+    Any five numbers that fit the message are a range; `check` tells whether BEP 52 allows it.
+
+    Attributes:
+        pieces_root: Which file: the root of its tree, 32 bytes.
+        base_layer: Layers above the leaves; the leaves, one for 16 KiB, are 0.
+        index: The first hash, counted in the base layer.
+        length: How many hashes of the base layer.
+        proof_layers: How many layers above the base layer the proof spans.
+
+    Raises:
+        LocalProtocolError: The root is not 32 bytes, or a number does not fit 32 bits.
+    """
+
+    pieces_root: bytes
+    base_layer: int
+    index: int
+    length: int
+    proof_layers: int
+
+    def __post_init__(self) -> None:
+        if len(self.pieces_root) != HASH_LENGTH:
+            raise LocalProtocolError(
+                f"the pieces root has {HASH_LENGTH} bytes, not {len(self.pieces_root)}",
+                rule=_RULE,
+            )
+        for number in (self.base_layer, self.index, self.length, self.proof_layers):
+            if not 0 <= number < 1 << 32:
+                raise LocalProtocolError(f"{number} does not fit 32 bits", rule=_RULE)
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray | memoryview) -> HashRange:
+        """Read the 48 bytes with which the payload of each of the three messages begins.
+
+        Raises:
+            RemoteProtocolError: They are not 48.
+        """
+        if len(data) != RANGE_LENGTH:
+            raise RemoteProtocolError(
+                f"a range of hashes has {RANGE_LENGTH} bytes, not {len(data)}", rule=_RULE
+            )
+        return cls(*_LAYOUT.unpack(data))
+
+    def encode(self) -> bytes:
+        """Returns the 48 bytes."""
+        return _LAYOUT.pack(
+            self.pieces_root, self.base_layer, self.index, self.length, self.proof_layers
+        )
+
+
+def tree_height(num_leaves: int) -> int:
+    """Returns how many layers a tree has above its leaves: 0 for one leaf, or for none.
+
+    Args:
+        num_leaves: Blocks of 16 KiB in the file, the last perhaps shorter. The tree is filled up
+            to a power of two (BEP 52, pieces root).
+    """
+    return max(num_leaves - 1, 0).bit_length()
+
+
+def check(request: HashRange, *, height: int, max_length: int = MAX_HASHES) -> None:
+    """Hold a range to BEP 52's text and to the size of its tree (BEP 52, peer messages).
+
+    Hashes of padding count as part of a layer, as they do on the wire. The root itself is never
+    among the proof layers: it has no sibling, and whoever asks knows it.
+
+    Args:
+        request: What was asked for.
+        height: Of the file's tree; see `tree_height`.
+        max_length: The most hashes of the base layer that are served.
+
+    Raises:
+        RemoteProtocolError: It breaks a rule; which one, the message says. libtorrent and
+            anacrolix answer such a request with a hash reject and stay connected.
+    """
+    length, index, layer = request.length, request.index, request.base_layer
+    if length < 2 or length.bit_count() != 1:
+        raise _broken(f"the length {length} is not a power of two from 2 on")
+    if length > max_length:
+        raise _broken(f"the length {length} is above {max_length}")
+    if index % length:
+        raise _broken(f"the index {index} is not a multiple of the length {length}")
+    if layer >= height:
+        raise _broken(f"layer {layer} has no two hashes in a tree of height {height}")
+    if index + length > 1 << height - layer:
+        raise _broken(f"hashes {index}+{length} of a layer of {1 << height - layer}")
+    if layer + request.proof_layers >= height:
+        raise _broken(
+            f"{request.proof_layers} proof layers above layer {layer} "
+            f"reach the root of a tree of height {height}"
+        )
+
+
+def expected_hashes(request: HashRange) -> int:
+    """Returns how many hashes answer a range that `check` accepts (BEP 52, peer messages).
+
+    They are those of the base layer, then an uncle for each proof layer that does not follow from
+    them: 2^k hashes yield the next k layers of their own branch, so the first k - 1 are left out.
+    """
+    derived = request.length.bit_length() - 2
+    return request.length + max(request.proof_layers - derived, 0)
+
+
+def _broken(what: str) -> RemoteProtocolError:
+    return RemoteProtocolError(f"not a range of hashes: {what}", rule=_RULE)
