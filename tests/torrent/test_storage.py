@@ -51,7 +51,9 @@ shapes = st.lists(
 ).filter(lambda shape: any(length for length, _ in shape))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40
+)
 @given(shapes, st.integers(1, 30), st.data())
 def test_any_bytes_of_any_torrent(sample, tmp_path_factory, shape, piece_length, data):
     files = [(f"{n % 3}/{n}", length, attr) for n, (length, attr) in enumerate(shape)]
@@ -314,6 +316,15 @@ def test_hashing_reads_a_piece_in_steps_of_the_buffer(sample, tmp_path):
                 digest = storage.digest(index, bytearray(size))
                 assert digest == torrent.meta.piece_hash(index)
                 assert storage.check(index, bytearray(size))
+
+
+def test_runs_of_pieces_are_hashed_in_one_go(sample, tmp_path):
+    torrent = sample(9 * 1024 * 1024, piece_length=1024 * 1024)
+    torrent.put(tmp_path)
+    with Storage(torrent.meta, tmp_path) as storage:
+        assert list(storage.runs([range(9)])) == [range(8), range(8, 9)]
+        assert list(storage.runs([range(2), range(3, 3), range(5, 9)])) == [range(2), range(5, 9)]
+        assert storage.digests(range(2, 5)) == torrent.meta.pieces[40:100]
 
 
 def test_verifying_gives_the_pieces_that_are_right(mixed, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import stat
@@ -135,10 +136,11 @@ def _hash(draft: Metainfo, top: Path, progress: Progress | None) -> bytes:
     digests = []
     with Storage(draft, top.parent, content=top) as storage:
         runs = storage.runs([range(draft.num_pieces)])
-        for run, digest in in_threads(storage.digests, runs):
-            digests.append(digest)
-            if progress is not None:
-                progress(min(run.stop * draft.piece_length, draft.length), draft.length)
+        with contextlib.closing(in_threads(storage.digests, runs)) as results:
+            for run, digest in results:
+                digests.append(digest)
+                if progress is not None:
+                    progress(min(run.stop * draft.piece_length, draft.length), draft.length)
     return b"".join(digests)
 
 

@@ -20,7 +20,7 @@ from ..pieces import PieceSet
 from .handles import Handles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Future
     from typing import Self
 
@@ -212,7 +212,8 @@ class Storage:
         What the files are too short for is not read, so nothing is done for a fresh download.
 
         Args:
-            progress: Called from this thread as the work goes on, bytes not there counted as done.
+            progress: Called from this thread as the work goes on, bytes not there counted as done;
+                what it raises ends the work.
             workers: Threads, by default one for each processor; each holds 256 KiB.
 
         Raises:
@@ -224,10 +225,14 @@ class Storage:
         report = progress or (lambda done, total: None)
         report(done, total)
         have = PieceSet(self.metainfo.num_pieces)
-        for run, right in in_threads(self._right_pieces, self.runs(present), workers):
-            have.update(right)
-            done += self._bytes_of(run)
-            report(done, total)
+        # Closed at once, not when a traceback lets go of it, should `progress` raise.
+        with contextlib.closing(
+            in_threads(self._right_pieces, self.runs(present), workers)
+        ) as results:
+            for run, right in results:
+                have.update(right)
+                done += self._bytes_of(run)
+                report(done, total)
         return have
 
     def runs(self, ranges: Iterable[range]) -> Iterator[range]:
@@ -331,7 +336,7 @@ class Storage:
 
 def in_threads(
     function: Callable[[range], T], runs: Iterable[range], workers: int | None = None
-) -> Iterator[tuple[range, T]]:
+) -> Generator[tuple[range, T]]:
     """Call a function for each run of pieces, in threads, and give the results in order.
 
     Args:
