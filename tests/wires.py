@@ -51,14 +51,14 @@ EXAMPLES = [
     (HaveNone(), "00000001 0f", "have none"),
     (Reject(1, 2, 3), "0000000d 10 00000001 00000002 00000003", "reject 1:2+3"),
     (AllowedFast(2), "00000005 11 00000002", "allowed fast 2"),
-    (Unknown(20, b"\x00de"), "00000004 14 006465", "unknown id 20, 3 bytes"),
+    (Unknown(99, b"\x00de"), "00000004 63 006465", "unknown id 99, 3 bytes"),
 ]
 
 u32 = st.integers(0, 2**32 - 1)
 blocks = st.binary(max_size=40)
 
 #: The ids that no message of ours has.
-unknown_ids = st.sampled_from([10, 11, 12, 18, 19, *range(20, 256)])
+unknown_ids = st.sampled_from([10, 11, 12, 18, 19, *range(24, 256)])
 
 #: Any message that can be framed, whether or not it makes sense.
 messages = st.one_of(
@@ -130,7 +130,7 @@ def peer_handshake(*, fast=True, peer_id=PEER_ID, info_hash=INFO_HASH):
 
 def open_wire(*, fast=True, role="responder", now=0.0, **options):
     """A wire after both handshakes, with nothing to hand out."""
-    wire = Wire(role, INFO_HASH, OUR_ID, now=now, **options)
+    wire = Wire(role, INFO_HASH, OUR_ID, now=now, **{"reserved": Reserved.FAST, **options})
     wire.receive_data(peer_handshake(fast=fast), now)
     wire.events_received()
     wire.data_to_send()
