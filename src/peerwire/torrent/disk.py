@@ -20,7 +20,7 @@ __all__ = ["WORKERS", "Disk", "Span"]
 #: Bytes of a piece: index, begin, length.
 Span: TypeAlias = "tuple[int, int, int]"
 
-#: Threads: some for reads to pass a disk that is slow to write. One hashes and writes over 1 GB/s.
+#: Threads: some for reads to pass a disk that is slow to write. One hashes and writes about 1 GB/s.
 WORKERS = 4
 
 T = TypeVar("T")

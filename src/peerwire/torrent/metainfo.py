@@ -175,7 +175,11 @@ class Metainfo:
         return cls.from_bytes(data)
 
     @classmethod
-    def from_info(cls, info: bytes, trackers: Iterable[str | Sequence[str]] = ()) -> Self:
+    def from_info(
+        cls,
+        info: bytes | bytearray | memoryview,
+        trackers: Iterable[str | Sequence[str]] = (),
+    ) -> Self:
         """Read an info dictionary, such as a peer sends for a magnet link (BEP 9).
 
         The caller compares `info_hash` with the one it asked for.
