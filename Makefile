@@ -24,7 +24,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 interop: $(STAMP)  ## the clients that are installed on this machine; says which are missing
-	$(BIN)/python -m pytest -m interop -ra tests/interop
+	$(BIN)/python -m pytest -n 4 -m interop -ra tests/interop
 
 clean:
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -72,9 +72,11 @@ def load(torrent: str, save_path: Path) -> lt.add_torrent_params:
 
 
 def create(path: Path, out: Path, piece_size: int) -> None:
-    """A v1 .torrent of a file or folder, as libtorrent makes it."""
+    """A v1 .torrent of a file or folder, as libtorrent makes it, by sorted paths."""
     files = lt.file_storage()
-    lt.add_files(files, str(path))
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if file.is_file():
+            files.add_file(str(file.relative_to(path.parent)), file.stat().st_size)
     torrent = lt.create_torrent(files, piece_size, lt.create_torrent.v1_only)
     lt.set_piece_hashes(torrent, str(path.parent))
     out.write_bytes(lt.bencode(torrent.generate()))

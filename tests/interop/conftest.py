@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .clients import CLIENTS, Client
-from .clients.libtorrent import SCRIPT
-from .content import PIECE_SIZE, Content, write_multi, write_single
+from .clients import CLIENTS, Client, Encryption
+from .content import Content, multi, single
 from .process import ClientFailed, compile_jail
 
 if TYPE_CHECKING:
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
 REQUIRE = "PEERWIRE_INTEROP_REQUIRE"
 
 
+@pytest.fixture(scope="session")
 def required() -> set[str]:
     """The clients that must be here."""
     names = {name.strip() for name in os.environ.get(REQUIRE, "").split(",")} - {""}
@@ -31,11 +29,11 @@ def required() -> set[str]:
 
 
 @pytest.fixture(scope="session")
-def jail(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def jail(required: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         return compile_jail(tmp_path_factory.mktemp("jail"))
     except ClientFailed as problem:
-        if required():
+        if required:
             pytest.fail(str(problem))
         pytest.skip(str(problem))
 
@@ -44,26 +42,32 @@ def jail(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
     """By "single" and "multi"."""
     folder = tmp_path_factory.mktemp("content")
-    made = {}
-    for name, path in ("single", write_single(folder)), ("multi", write_multi(folder)):
-        torrent = folder / f"{name}.torrent"
-        command = [sys.executable, "-W", "ignore", SCRIPT, "create", path, torrent]
-        subprocess.run([*command, "--piece-size", str(PIECE_SIZE)], check=True)
-        made[name] = Content(path, torrent)
-    return made
+    return {"single": single(folder), "multi": multi(folder)}
 
 
 @pytest.fixture
-def client(jail: Path, tmp_path: Path) -> Callable[..., Client]:
-    """`client(name, encryption=...)`: that client, or the end of this test where it is missing."""
+def client(required: set[str], jail: Path, tmp_path: Path) -> Callable[..., Client]:
+    """`client(name, encryption="off")`: that client, or the end of this test where it is missing."""
 
-    def make(name: str, **knobs: str) -> Client:
+    def make(name: str, encryption: Encryption = "off") -> Client:
         kind = CLIENTS[name]
         reason = kind.available()
-        if reason and name in required():
+        if reason and name in required:
             pytest.fail(f"{REQUIRE} asks for {name}: {reason}")
         if reason:
             pytest.skip(f"{name}: {reason}")
-        return kind(tmp_path / name, jail, **knobs)
+        return kind(tmp_path / name, jail, encryption=encryption)
 
     return make
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`name, what`: each client with each content that it can move."""
+    if {"name", "what"} <= set(metafunc.fixturenames):
+        pairs = [
+            (name, what)
+            for name, kind in CLIENTS.items()
+            for what in ("single", "multi")
+            if what == "single" or not kind.single_file_only
+        ]
+        metafunc.parametrize(("name", "what"), pairs)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,17 +42,23 @@ def write(path: Path, size: int, seed: int) -> None:
     path.write_bytes(random.Random(seed).randbytes(size))
 
 
-def write_single(folder: Path) -> Path:
+def single(folder: Path) -> Content:
     path = folder / "single.bin"
     write(path, SINGLE, seed=1)
-    return path
+    return Content(path, make_torrent(path, folder / "single.torrent"))
 
 
-def write_multi(folder: Path) -> Path:
+def multi(folder: Path) -> Content:
     path = folder / "multi"
     for seed, (name, size) in enumerate(MULTI.items(), start=2):
         write(path / name, size, seed)
-    return path
+    return Content(path, make_torrent(path, folder / "multi.torrent"))
+
+
+def make_torrent(path: Path, out: Path) -> Path:
+    command = [sys.executable, "-m", "peerwire", "create", path, "-o", out, "--v1"]
+    subprocess.run([*command, "--piece-size", str(PIECE_SIZE)], check=True)
+    return out
 
 
 def digests(path: Path) -> dict[str, str]:
