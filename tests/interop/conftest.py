@@ -47,7 +47,7 @@ def contents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Content]:
 
 @pytest.fixture
 def client(required: set[str], jail: Path, tmp_path: Path) -> Callable[..., Client]:
-    """`client(name, encryption="off")`: that client, or the end of this test where it is missing."""
+    """`client(name, encryption="off")`: that client; where it is missing the test ends."""
 
     def make(name: str, encryption: Encryption = "off") -> Client:
         kind = CLIENTS[name]
