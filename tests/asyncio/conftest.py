@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from peerwire import Peer, Server, connect, serve
+from peerwire import Peer, Reserved, Server, connect, serve
 
 from .raw import INFO_HASH, Raw, greeting, small_socket
 
@@ -95,10 +95,11 @@ def meet(stack, listen):
             stack.enter_async_context(connect("127.0.0.1", port, INFO_HASH, **options))
         )
         raw = await came.get()
-        stack.callback(raw.close)  # before ours, which waits for it
         await raw.hear_handshake()
         raw.say(greeting(fast=fast), *first)
-        return await dialling, raw
+        peer = await dialling
+        stack.callback(raw.close)  # before ours, whose end waits for this one
+        return peer, raw
 
     return meet
 
@@ -133,6 +134,7 @@ def serving(stack):
             await peer.wait_closed()
 
         options.setdefault("torrents", {INFO_HASH: 1000})
+        options.setdefault("reserved", Reserved.FAST)  # so that no extension has a word in it
         server = await stack.enter_async_context(serve(handler, "127.0.0.1", 0, **options))
         return server, came
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import TYPE_CHECKING
 
 from peerwire import Handshake, Message, Reserved
 from peerwire.framing import Framing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INFO_HASH = bytes(range(20))
 RAW_ID = b"-RW0001-abcdefghijkl"
@@ -62,6 +66,15 @@ def small_socket() -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
     sock.setblocking(False)
     return sock
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the event loop go round until something is true."""
+    for _ in range(100_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came true")
 
 
 async def turns(count: int = 50) -> None:

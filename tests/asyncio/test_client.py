@@ -38,7 +38,8 @@ def unused_port() -> int:
 
 async def test_handshake_of_both_sides(serving):
     server, came = await serving(peer_id=RAW_ID)
-    async with connect("127.0.0.1", server.port, INFO_HASH, peer_id=OUR_ID, num_pieces=7) as peer:
+    options = {"peer_id": OUR_ID, "num_pieces": 7, "reserved": Reserved.FAST | Reserved.DHT}
+    async with connect("127.0.0.1", server.port, INFO_HASH, **options) as peer:
         assert isinstance(peer, Peer)
         assert peer.peer_id == RAW_ID == server.peer_id
         assert peer.info_hash == INFO_HASH
@@ -52,7 +53,7 @@ async def test_handshake_of_both_sides(serving):
         assert other.peer_id == OUR_ID
         assert other.info_hash == INFO_HASH
         assert other.num_pieces == 1000
-        assert other.handshake == Handshake(INFO_HASH, OUR_ID, Reserved.FAST)
+        assert other.handshake == Handshake(INFO_HASH, OUR_ID, Reserved.FAST | Reserved.DHT)
 
 
 async def test_leaving_the_block_closes(serving):
