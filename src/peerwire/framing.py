@@ -17,6 +17,7 @@ from .messages import (
     Bitfield,
     Cancel,
     Choke,
+    Extended,
     Have,
     HaveAll,
     HaveNone,
@@ -77,6 +78,10 @@ _FIXED = {
     Reject.id: _fixed(Reject, ">III"),
     AllowedFast.id: _fixed(AllowedFast, ">I"),
 }
+
+
+#: Where the layout of a message stands, where it is in neither BEP 3 nor BEP 6.
+_RULES = {Port.id: "BEP 5, BitTorrent protocol extension", Extended.id: "BEP 10"}
 
 
 class Framing:
@@ -167,6 +172,10 @@ class Framing:
             return decode(payload)
         if message_id == Bitfield.id:
             return Bitfield(bytes(payload))
+        if message_id == Extended.id:
+            if length < 2:
+                raise self._wrong_length(message_id, 0, "at least 1")
+            return Extended(payload[0], bytes(payload[1:]))
         return Unknown(message_id, bytes(payload))
 
     def _too_big(self, length: int) -> RemoteProtocolError:
@@ -183,8 +192,7 @@ class Framing:
     @staticmethod
     def _wrong_length(message_id: int, length: int, expected: str) -> RemoteProtocolError:
         rule = "BEP 6, fast extension" if message_id >= Suggest.id else "BEP 3, peer messages"
-        if message_id == Port.id:
-            rule = "BEP 5, BitTorrent protocol extension"
+        rule = _RULES.get(message_id, rule)
         return RemoteProtocolError(
             f"message id {message_id} with a payload of {length} bytes; it has {expected}",
             rule=rule,

@@ -30,6 +30,8 @@ class Limits:
         max_requests: Requests outstanding to the peer. libtorrent: 500.
         max_allowed_fast: Pieces remembered of those the peer allows while choked, and of those it
             suggests. Sets are advice (BEP 6); deployed clients send ten or fewer.
+        max_extended_handshake: Longest extended handshake read (BEP 10), in bytes. Deployed
+            clients send under 1 KiB; unknown keys are kept.
         max_undecided: Bytes held of a peer that talks on before its handshake was answered:
             a bitfield of the largest size and the messages that usually follow it.
         handshake_timeout: From the start until the peer's handshake is complete, however its
@@ -56,6 +58,7 @@ class Limits:
     max_peer_requests: int = 2000
     max_requests: int = 500
     max_allowed_fast: int = 100
+    max_extended_handshake: int = 64 * 1024
     max_undecided: int = 1024 * 1024 + 64 * 1024
     handshake_timeout: float = 10.0
     idle_timeout: float = 120.0

@@ -31,6 +31,7 @@ __all__ = [
     "HaveNone",
     "Reject",
     "AllowedFast",
+    "Extended",
     "Unknown",
     "Buffer",
 ]
@@ -259,6 +260,32 @@ class AllowedFast(_Indexed):
 
     id: ClassVar[int] = 17
     name: ClassVar[str] = "allowed fast"
+
+
+@dataclass(slots=True)
+class Extended(Message):
+    """A message of an extension (BEP 10).
+
+    Attributes:
+        extended_id: The id that its receiver gave the extension; 0 is the extended handshake.
+        payload: What the extension says.
+        label: What the extension is called, in a message of a `Wire`.
+    """
+
+    extended_id: int
+    payload: bytes
+    label: str = field(default="", compare=False)
+    id: ClassVar[int] = 20
+    name: ClassVar[str] = "extended"
+    __match_args__ = ("extended_id", "payload")
+
+    def encode(self) -> bytes:  # noqa: D102
+        return (
+            _HEADER.pack(2 + len(self.payload), self.id) + bytes((self.extended_id,)) + self.payload
+        )
+
+    def __str__(self) -> str:
+        return f"extended {self.label or f'id {self.extended_id}'}, {len(self.payload)} bytes"
 
 
 @dataclass(slots=True)

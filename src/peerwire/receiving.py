@@ -15,6 +15,7 @@ from .messages import (
     Bitfield,
     Cancel,
     Choke,
+    Extended,
     Have,
     HaveAll,
     HaveNone,
@@ -204,6 +205,43 @@ def _allowed_fast(wire: Wire, message: AllowedFast) -> bool:
     return True
 
 
+def _extended(wire: Wire, message: Extended) -> bool:
+    if not wire.extended:
+        raise RemoteProtocolError(
+            f"{message} without the extension protocol, which was not negotiated",
+            rule="BEP 10",
+        )
+    if message.extended_id == 0:
+        _extended_handshake(wire, message.payload)
+        return False
+    extension = wire.extensions.named(message.extended_id)
+    if extension is None:
+        # libtorrent ends the connection; the others ignore it, and so do we but for saying so.
+        wire._deviation(f"{message}, an id we did not give", "BEP 10: ids are the receiver's")
+        return True
+    event = wire.extensions.receive(extension, message.payload)
+    if event is not None:
+        wire._events.append(event)
+    return False
+
+
+def _extended_handshake(wire: Wire, payload: bytes) -> None:
+    rule = "BEP 10, handshake message"
+    if len(payload) > wire.limits.max_extended_handshake:
+        raise RemoteProtocolError(
+            f"an extended handshake of {len(payload)} bytes, "
+            f"{wire.limits.max_extended_handshake} is the most read",
+            rule="Limits.max_extended_handshake",
+        )
+    try:
+        handshake = wire.extensions.receive_handshake(payload)
+    except ValueError as cause:
+        raise RemoteProtocolError(f"extended handshake: {cause}", rule=rule) from cause
+    for refused in handshake.refused:
+        wire._deviation(f"extended handshake: {refused}", rule)
+    wire._events.append(handshake)
+
+
 def _unknown(_wire: Wire, _message: Unknown) -> bool:
     return True
 
@@ -264,5 +302,6 @@ RECEIVERS: dict[type[Message], Receiver] = {
     HaveNone: _have_none,
     Reject: _reject,
     AllowedFast: _allowed_fast,
+    Extended: _extended,
     Unknown: _unknown,
 }

@@ -13,6 +13,7 @@ from .messages import (
     AllowedFast,
     Bitfield,
     Choke,
+    Extended,
     Have,
     HaveAll,
     HaveNone,
@@ -30,6 +31,7 @@ from .requests import PendingRequest
 from .state import WireState
 
 if TYPE_CHECKING:
+    from .extensions.base import Extension
     from .messages import Buffer
 
 __all__ = ["Sending"]
@@ -163,10 +165,10 @@ class Sending(WireState):
                 f"1 to {self.limits.max_request_hard} from 0 on is the rule, 16384 what all serve",
                 rule="BEP 3, peer messages: request",
             )
-        if len(self._requests) >= self.limits.max_requests:
+        if len(self._requests) >= self.max_requests:
             raise LocalProtocolError(
                 f"{len(self._requests)} requests are pending; wait for one to be answered",
-                rule="Limits.max_requests",
+                rule="Limits.max_requests, and the peer's reqq (BEP 10)",
             )
         view = None if into is None else _writable(into, length)
         request = PendingRequest(index, begin, length, deadline, view, context)
@@ -248,6 +250,34 @@ class Sending(WireState):
         self._check_index(message, LocalProtocolError)
         self.allowed_fast.add(index)
         self._send(message)
+
+    def send_extended_handshake(self) -> None:
+        """Tells the peer of our extensions, anew if it was told before (BEP 10).
+
+        The first is sent by itself, right after the handshake.
+
+        Raises:
+            LocalProtocolError: The extension protocol was not negotiated with this peer.
+        """
+        self._require_open()
+        if not self.extended:
+            raise LocalProtocolError(
+                "the peer does not speak the extension protocol", rule="BEP 10"
+            )
+        self.extensions.sent = True
+        self._send(Extended(0, self.extensions.handshake().encode(), "handshake"))
+
+    def switch_extension(self, kind: type[Extension], on: bool) -> None:
+        """Switches one of our extensions off or on again, and tells the peer (BEP 10).
+
+        What the peer still sends to one that is off is ignored.
+
+        Raises:
+            LocalProtocolError: The wire was not given the extension, or the extension protocol
+                was not negotiated with this peer.
+        """
+        self.extensions.get(kind).enabled = on
+        self.send_extended_handshake()
 
     def _require_fast(self, name: str) -> None:
         self._require_open()

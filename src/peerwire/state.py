@@ -6,24 +6,37 @@ import enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
+from .extensions.registry import Extensions, our_handshake
 from .framing import Framing
 from .handshake import Handshake, Reserved, generate_peer_id, parse_hash20
 from .limits import DEFAULT_LIMITS, Limits
-from .messages import AllowedFast, Cancel, Have, KeepAlive, Message, Reject, Request, Suggest
+from .messages import (
+    AllowedFast,
+    Cancel,
+    Extended,
+    Have,
+    KeepAlive,
+    Message,
+    Reject,
+    Request,
+    Suggest,
+)
 from .pieces import PieceSet
 from .requests import IncomingRequests, OutgoingRequests, PendingRequest, RequestEnded
 from .timers import Timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .errors import PeerWireError
+    from .extensions.base import Extension
     from .messages import Buffer
 
 __all__ = ["DEFAULT_RESERVED", "Event", "Mark", "Role", "State", "Trace", "WireState"]
 
-#: What `Wire.events_received` hands out.
-Event: TypeAlias = "Message | Handshake | RequestEnded"
+#: What `Wire.events_received` hands out: a `Message`, `Handshake`, `ExtendedHandshake` or
+#: `RequestEnded`, or whatever an `Extension` makes of its messages.
+Event: TypeAlias = object
 
 #: The marks of the log: ``>`` sent and ``<`` received (a message or handshake), ``=`` a state,
 #: ``%`` a timer, ``!`` an error, or a deviation that was let pass.
@@ -36,11 +49,12 @@ Trace: TypeAlias = "Callable[[Mark, object, float], None]"
 Closer: TypeAlias = Literal["us", "peer", "network"]
 
 #: The extensions a wire announces unless it is told otherwise.
-DEFAULT_RESERVED = Reserved.FAST
+DEFAULT_RESERVED = Reserved.FAST | Reserved.EXTENSION
 
-#: What leaves a bitfield the first message all the same: keep-alives are ignored (BEP 3), and a
-#: reject only answers a peer that asks before it was told what there is.
-_ASIDES = frozenset({KeepAlive.name, Reject.name})
+#: What leaves a bitfield the first message all the same: keep-alives are ignored (BEP 3), a
+#: reject only answers a peer that asks before it was told what there is, and an extended handshake
+#: comes immediately after the handshake (BEP 10).
+_ASIDES = frozenset({KeepAlive.name, Reject.name, Extended.name})
 
 
 class Role(enum.StrEnum):
@@ -73,6 +87,7 @@ class WireState:
         *,
         reserved: Reserved = DEFAULT_RESERVED,
         num_pieces: int | None = None,
+        extensions: Iterable[Callable[[], Extension]] = (),
         limits: Limits = DEFAULT_LIMITS,
         strict: bool = False,
         trace: Trace | None = None,
@@ -91,6 +106,10 @@ class WireState:
         self.closed: ConnectionClosed | None = None  #: Who ended the wire, and why.
         self.peer_handshake: Handshake | None = None
         self.fast = False  #: Whether both sides announced the fast extension (BEP 6).
+        self.extended = False  #: Whether both sides announced the extension protocol (BEP 10).
+        self.extensions = Extensions(
+            extensions, self.send_extended, our_handshake(reqq=limits.max_peer_requests)
+        )
 
         self.am_choking = True
         self.am_interested = False
@@ -146,6 +165,14 @@ class WireState:
     def peer_requests(self) -> IncomingRequests:
         """What the peer asked for and was not answered, the oldest first."""
         return self._peer_requests
+
+    @property
+    def max_requests(self) -> int:
+        """Requests that may be outstanding to the peer: our limit, or its reqq (BEP 10)."""
+        told = self.extensions.peer
+        if told is None or told.reqq is None:
+            return self.limits.max_requests
+        return min(told.reqq, self.limits.max_requests)
 
     def events_received(self) -> list[Event]:
         """Hands out what happened since the last call, in order."""
@@ -211,6 +238,24 @@ class WireState:
         self._count_sent(message.name)
         if self.trace is not None:
             self.trace(">", message, self.now)
+
+    def send_extended(self, extension: Extension, payload: bytes) -> None:
+        """Sends a message of an extension, with the id that the peer gave it (BEP 10).
+
+        Args:
+            extension: Which.
+            payload: What it says.
+
+        Raises:
+            LocalProtocolError: The peer does not speak it.
+        """
+        number = self.extensions.peer_id_of(extension.name)
+        if number is None:
+            raise LocalProtocolError(
+                f"the peer does not speak {extension.name}",
+                rule="BEP 10: message ids are those the receiver announced",
+            )
+        self._send(Extended(number, payload, extension.name))
 
     def _send_handshake(self, info_hash: bytes) -> None:
         handshake = Handshake(info_hash, self.peer_id, self.reserved)

@@ -27,7 +27,7 @@ from .errors import (
     RequestTimeout,
 )
 from .handshake import HANDSHAKE_LENGTH, Handshake, Reserved, check_prefix
-from .messages import KeepAlive
+from .messages import Extended, KeepAlive
 from .receiving import RECEIVERS, check_against_num_pieces
 from .sending import Sending
 from .state import Role, State
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from .messages import Buffer, Message
 
 __all__ = ["Wire"]
+
+
+#: What leaves a bitfield the first message all the same: keep-alives are ignored (BEP 3), and an
+#: extended handshake comes immediately after the handshake (BEP 10).
+_ASIDES = frozenset({KeepAlive, Extended})
 
 
 class Wire(Sending):
@@ -49,6 +54,7 @@ class Wire(Sending):
         peer_id: This side's peer id, as 20 bytes or hex; made up when left out (BEP 20).
         reserved: The extension bits to announce.
         num_pieces: Piece count of the torrent, when it is known.
+        extensions: What makes the extensions of this wire, their classes most often (BEP 10).
         limits: The bounds to hold the peer to.
         strict: Whether deviations that deployed clients are known for end the wire, too.
         trace: Called with every message, state, timer and error, in both directions.
@@ -231,8 +237,11 @@ class Wire(Sending):
         if self.role is Role.RESPONDER:
             self._send_handshake(handshake.info_hash)
         self.fast = Reserved.FAST in self.reserved & handshake.reserved
+        self.extended = Reserved.EXTENSION in self.reserved & handshake.reserved
         self._timers.opened(self.now)
         self._enter(State.OPEN)
+        if self.extended:
+            self.send_extended_handshake()
 
     def _undecided(self) -> Handshake:
         if self.closed is not None:
@@ -255,9 +264,11 @@ class Wire(Sending):
         self.last_message = name = message.name
         self.messages_received[name] = self.messages_received.get(name, 0) + 1
         self._timers.last_message_at = self.now
+        if type(message) is Extended:
+            message.label = self.extensions.label(message.extended_id)
         if self.trace is not None:
             self.trace("<", message, self.now)
         if RECEIVERS[type(message)](self, message):
             self._events.append(message)
-        if not self._peer_chatting and type(message) is not KeepAlive:
+        if not self._peer_chatting and type(message) not in _ASIDES:
             self._peer_chatting = True

@@ -14,10 +14,11 @@ from ..wire import Wire
 from .peer import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Iterable
     from types import TracebackType
     from typing import Any
 
+    from ..extensions.base import Extension
     from ..handshake import Reserved
     from ..state import Trace
     from .connection import Connection
@@ -34,7 +35,8 @@ class connect:  # noqa: N801 - used as a verb
         info_hash: The torrent, as 20 bytes or 40 hex digits.
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
         num_pieces: Piece count of the torrent, when it is known.
-        reserved: The extensions to announce.
+        reserved: The extension bits to announce.
+        extensions: What makes the extensions to speak, their classes most often (BEP 10).
         limits: The bounds to hold the peer to.
         strict: Whether deviations that deployed clients are known for end the connection, too.
         trace: Called with (mark, what, now) for everything that happens on the wire.
@@ -57,6 +59,7 @@ class connect:  # noqa: N801 - used as a verb
         peer_id: bytes | str | None = None,
         num_pieces: int | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
+        extensions: Iterable[Callable[[], Extension]] = (),
         limits: Limits = DEFAULT_LIMITS,
         strict: bool = False,
         trace: Trace | None = None,
@@ -72,6 +75,7 @@ class connect:  # noqa: N801 - used as a verb
             None if peer_id is None else parse_hash20(peer_id, "peer id"),
             num_pieces=num_pieces,
             reserved=reserved,
+            extensions=tuple(extensions),
             limits=limits,
             strict=strict,
             trace=trace,

@@ -85,6 +85,7 @@ class Connection(asyncio.BufferedProtocol):
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):  # a Unix socket's is a string
             self.address = (name[0], name[1])
+            self.wire.extensions.ours.yourip = name[0].partition("%")[0]  # no IPv6 scope
         self.settle()
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -221,13 +222,11 @@ class Connection(asyncio.BufferedProtocol):
         return transport.get_write_buffer_size() > self.wire.limits.max_write_buffer
 
     def _set_timer(self) -> None:
-        due = self.wire.next_timer()
-        if due is None:
-            return
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return  # it will look again when it goes off: cheaper than moving it each time
-            self._timer.cancel()
+        due, timer = self.wire.next_timer(), self._timer
+        if due is None or (timer is not None and timer.when() <= due):
+            return  # it will look again when it goes off: cheaper than moving it each time
+        if timer is not None:
+            timer.cancel()
         self._timer = self.loop.call_at(due, self._handle_timer)
 
     def _handle_timer(self) -> None:

@@ -7,8 +7,7 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
-from ..messages import Bitfield, Message, Unknown
-from ..requests import RequestEnded
+from ..messages import Bitfield, Extended, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Inbox", "Received", "Reader"]
 
-#: What iterating over a peer yields.
-Received: TypeAlias = Message | RequestEnded
+#: What iterating over a peer yields: a `Message`, an `ExtendedHandshake`, a `RequestEnded`, or
+#: whatever an extension makes of its messages.
+Received: TypeAlias = object
 
 
 class Reader:
@@ -138,4 +138,4 @@ def _payload(item: Received) -> int:
     """The bytes that `item` holds of its own; a block's are bounded by the requests for them."""
     if isinstance(item, Bitfield):
         return len(item.bits)
-    return len(item.payload) if isinstance(item, Unknown) else 0
+    return len(item.payload) if isinstance(item, Unknown | Extended) else 0

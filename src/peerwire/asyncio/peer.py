@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..clients import client_name
 from ..errors import ConnectionClosed, LocalProtocolError, RequestFailed
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from types import TracebackType
 
+    from ..extensions.base import Extension
+    from ..extensions.handshake import ExtendedHandshake
     from ..messages import Buffer
     from ..pieces import PieceSet
     from ..requests import BlockKey, IncomingRequests, OutgoingRequests
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from .inbox import Reader
 
 __all__ = ["Peer"]
+
+E = TypeVar("E", bound="Extension")
 
 
 class _Block(asyncio.Future["Buffer"]):
@@ -84,6 +88,7 @@ class Peer:
     def __init__(self, wire: Wire, on_handshake: Callable[[Peer], None] | None = None) -> None:
         self._wire = wire
         self._on_handshake = on_handshake
+        wire.extensions.transmit = self._transmit
         self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(wire.limits, self._update_reading)
         self._connection = Connection(
@@ -122,8 +127,16 @@ class Peer:
 
     @property
     def client(self) -> str:
-        """The client's name and version, as its peer id tells it (BEP 20)."""
+        """The client's name and version: its own words (BEP 10), else its peer id's (BEP 20)."""
+        told = self._wire.extensions.peer
+        if told is not None and told.v:
+            return told.v
         return client_name(self.peer_id)
+
+    @property
+    def extended_handshake(self) -> ExtendedHandshake | None:
+        """What the peer told of itself under BEP 10, all its handshakes together, or None."""
+        return self._wire.extensions.peer
 
     @property
     def reserved(self) -> Reserved:
@@ -388,6 +401,27 @@ class Peer:
         """
         return self._speak().send_reject(request.index, request.begin, request.length)
 
+    # Extensions
+
+    def extension(self, kind: type[E]) -> E:
+        """Returns this peer's instance of an extension.
+
+        Args:
+            kind: Its class, one of those given to `connect` or `serve`.
+
+        Raises:
+            LocalProtocolError: It was not given.
+        """
+        return self._wire.extensions.get(kind)
+
+    def switch_extension(self, kind: type[Extension], on: bool) -> None:
+        """Switches one of our extensions off or on again, and tells the peer (BEP 10)."""
+        self._speak().switch_extension(kind, on)
+
+    def send_extended_handshake(self) -> None:
+        """Tells the peer of our extensions anew, after a change to `wire.extensions.ours`."""
+        self._speak().send_extended_handshake()
+
     # Messages
 
     def choke(self) -> None:
@@ -511,6 +545,9 @@ class Peer:
         if self._news is not None:
             self._news.set_result(None)
             self._news = None
+
+    def _transmit(self, extension: Extension, payload: bytes) -> None:
+        self._speak().send_extended(extension, payload)
 
     def _withdraw(self, block: _Block, key: BlockKey) -> None:
         request = self._wire.requests.get(key)

@@ -16,10 +16,11 @@ from .peer import Peer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
     from types import TracebackType
     from typing import Any
 
+    from ..extensions.base import Extension
     from ..handshake import Reserved
     from ..state import Trace
 
@@ -175,7 +176,8 @@ class serve:  # noqa: N801 - used as a verb
         torrents: Info-hash (20 bytes) to piece count, or to None where it is not known. Looked at
             anew at each handshake, so torrents may come and go. None serves any torrent.
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
-        reserved: The extensions to announce.
+        reserved: The extension bits to announce.
+        extensions: What makes the extensions to speak, their classes most often (BEP 10).
         limits: The bounds to hold each peer to.
         strict: Whether deviations that deployed clients are known for end a connection, too.
         trace: Called with (mark, what, now) for everything that happens on any of the wires.
@@ -195,6 +197,7 @@ class serve:  # noqa: N801 - used as a verb
         torrents: Mapping[bytes, int | None] | None = None,
         peer_id: bytes | str | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
+        extensions: Iterable[Callable[[], Extension]] = (),
         limits: Limits = DEFAULT_LIMITS,
         strict: bool = False,
         trace: Trace | None = None,
@@ -208,6 +211,7 @@ class serve:  # noqa: N801 - used as a verb
             None,
             our_id,
             reserved=reserved,
+            extensions=tuple(extensions),
             limits=limits,
             strict=strict,
             trace=trace,

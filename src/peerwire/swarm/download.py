@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import ConnectionClosed, PeerChoked, StorageError
+from ..errors import RequestRejected, RequestTimeout, StorageError
 from ..limits import BLOCK_LENGTH
 from .events import PieceCorrupt, PieceVerified
 from .picker import Block
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..asyncio.peer import Peer
     from ..messages import Piece
-    from ..requests import PendingRequest
+    from ..requests import RequestEnded
     from ..torrent.disk import Disk
     from ..torrent.metainfo import Metainfo
     from .picker import Picker
@@ -36,16 +36,29 @@ PIPELINE_SECONDS = 3.0
 #: which is not known before: doubled by every half of it that is answered.
 SLOW_START = 5.0
 
+#: How often in a row a peer may let all that it is asked for time out. One that never answers
+#: would otherwise be asked for ever, and nobody told that nothing comes.
+MAX_STALLS = 3
+
 #: Bytes of whole pieces that may wait for the disk before no more are asked for.
 MAX_UNWRITTEN = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class _Pipeline:
-    """How many requests are kept outstanding to one peer, and since when any are."""
+    """How many requests are kept outstanding to one peer, and how it has answered them.
+
+    Attributes:
+        depth: How many.
+        since: When the first of them was made.
+        stalls: How often in a row it has let them time out before that.
+        refused: The pieces that it says to have and rejected.
+    """
 
     depth: int = MIN_PIPELINE
     since: float | None = None
+    stalls: int = 0
+    refused: set[int] = field(default_factory=set)
 
     def grow(self, rate: float, now: float) -> None:
         """Takes in that half of it was answered, at `rate` bytes a second."""
@@ -53,6 +66,28 @@ class _Pipeline:
         if self.since is not None and now - self.since > SLOW_START:
             depth = min(depth, int(rate * PIPELINE_SECONDS / BLOCK_LENGTH))
         self.depth = max(MIN_PIPELINE, depth)
+
+
+class _Incoming:
+    """The bytes of a piece on their way in.
+
+    Whoever is asked for a block first writes it in place, as it comes from the socket. In the
+    endgame the same block is asked of others as well: theirs are copied in should they come first.
+    Else the last to come would decide what is hashed, and another be blamed for it.
+    """
+
+    __slots__ = ("_claimed", "memory")
+
+    def __init__(self, size: int) -> None:
+        self.memory = memoryview(bytearray(size))
+        self._claimed: set[int] = set()
+
+    def claim(self, begin: int, length: int) -> memoryview | None:
+        """Returns where a block may be written as it comes; None if somebody may already."""
+        if begin in self._claimed:
+            return None
+        self._claimed.add(begin)
+        return self.memory[begin : begin + length]
 
 
 class Download:
@@ -64,6 +99,7 @@ class Download:
         picker: What to ask of whom.
         on_verified: Told of each piece that is on disk.
         on_corrupt: Told of each piece whose hash was wrong.
+        on_useless: Told of each peer that is not worth keeping, and why.
         on_failure: Told of the error, when the disk fails.
     """
 
@@ -75,6 +111,7 @@ class Download:
         *,
         on_verified: Callable[[PieceVerified], None],
         on_corrupt: Callable[[PieceCorrupt], None],
+        on_useless: Callable[[Peer, str], None],
         on_failure: Callable[[StorageError], None],
     ) -> None:
         self._metainfo = metainfo
@@ -82,11 +119,14 @@ class Download:
         self._picker = picker
         self._on_verified = on_verified
         self._on_corrupt = on_corrupt
+        self._on_useless = on_useless
         self._on_failure = on_failure
-        self._buffers: dict[int, memoryview] = {}
+        self._incoming: dict[int, _Incoming] = {}
         self._pipelines: dict[Peer, _Pipeline] = {}
         self._unwritten = 0
         self._writes: set[asyncio.Task[None]] = set()
+        self._refilling: asyncio.Handle | None = None  # there once everybody is to be asked
+        self._loop = asyncio.get_running_loop()
 
     def add(self, peer: Peer) -> None:
         """Takes a peer in, with the pieces it has said to have."""
@@ -97,6 +137,7 @@ class Download:
         """Lets a peer go; what was asked of it is asked of others."""
         del self._pipelines[peer]
         self._picker.remove_peer(peer)
+        self._refill_all_soon()
 
     def peer_has(self, peer: Peer, index: int) -> None:
         """Takes note of a HAVE."""
@@ -105,56 +146,77 @@ class Download:
 
     def peer_announced(self, peer: Peer) -> None:
         """Takes note of a whole new set of pieces."""
+        self._pipelines[peer].refused.clear()
         self._picker.replace(peer, peer.peer_pieces)
+        self._may_want(peer)
+
+    def choking_changed(self, peer: Peer) -> None:
+        """Takes note of a choke or unchoke, with which old refusals mean nothing any more.
+
+        They may have been part of it: Transmission rejects what is pending and then chokes.
+        """
+        refused = self._pipelines[peer].refused
+        for index in refused:
+            self._picker.peer_has(peer, index)
+        refused.clear()
         self._may_want(peer)
 
     def update_interest(self, peer: Peer) -> None:
         """Says whether the peer has something for us (BEP 3: kept up to date at all times)."""
+        if peer.closed is not None:
+            return
         if self._picker.interesting(peer):
             peer.interested()
-        else:
-            peer.not_interested()
+            return
+        peer.not_interested()
+        if self._pipelines[peer].refused:
+            self._on_useless(peer, "it rejects the requests for all that it has of use")
 
     def refill(self, peer: Peer) -> None:
         """Asks the peer for as much as keeps it busy."""
         if self._unwritten >= MAX_UNWRITTEN:
             return  # the disk is behind; `_finish` comes back here
         pipeline = self._pipelines[peer]
-        room = pipeline.depth - len(peer.requests)
+        room = min(pipeline.depth, peer.wire.limits.max_requests) - len(peer.requests)
         only = peer.peer_allowed_fast if peer.peer_choking else None
-        if room <= 0 or (only is not None and not only):
+        if room <= 0 or peer.closed is not None or (only is not None and not only):
             return
         for block in self._picker.pick(peer, room, only=only):
-            view = self._buffer(block.index)[block.begin : block.begin + block.length]
-            try:
-                peer.request_nowait(block.index, block.begin, block.length, into=view)
-            except (PeerChoked, ConnectionClosed):
-                self._picker.failed(peer, block)
+            self._ask(peer, block, pipeline)
         if pipeline.since is None and peer.requests:
-            pipeline.since = asyncio.get_running_loop().time()
+            pipeline.since = self._loop.time()
+        if pipeline.refused:
+            self.update_interest(peer)
 
     def received(self, peer: Peer, piece: Piece) -> None:
         """Takes in a block that was asked for."""
-        length = len(piece.block)
-        result = self._picker.received(peer, piece.index, piece.begin)
+        index, begin, length = piece.index, piece.begin, len(piece.block)
+        result = self._picker.received(peer, index, begin)
+        if result.new and piece.request is not None and piece.request.into is None:
+            self._incoming[index].memory[begin : begin + length] = piece.block
         for other in result.others:
-            other.cancel(piece.index, piece.begin, length)
+            if other.closed is None:
+                other.cancel(index, begin, length)
         if result.whole:
-            self._unwritten += self._metainfo.piece_size(piece.index)
-            task = asyncio.get_running_loop().create_task(self._finish(piece.index))
+            memory = self._incoming.pop(index).memory
+            self._unwritten += len(memory)
+            task = self._loop.create_task(self._finish(index, memory))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
         pipeline = self._pipelines[peer]
+        pipeline.stalls = 0
         if len(peer.requests) <= pipeline.depth // 2:
-            pipeline.grow(peer.download_rate, asyncio.get_running_loop().time())
+            pipeline.grow(peer.download_rate, self._loop.time())
             self.refill(peer)
 
-    def ended(self, peer: Peer, request: PendingRequest, *, stalled: bool) -> None:
+    def ended(self, peer: Peer, ended: RequestEnded) -> None:
         """Takes in that a block will not come from this peer."""
-        self._picker.failed(peer, Block(*request.key))
-        if stalled:
-            self._pipelines[peer] = _Pipeline()
-        self.refill(peer)
+        self._picker.failed(peer, Block(*ended.request.key))
+        if isinstance(ended.error, RequestTimeout):
+            self._timed_out(peer, ended)
+        elif isinstance(ended.error, RequestRejected):
+            self._rejected(peer, ended.request.index)
+        self._refill_all_soon()
 
     async def settle(self) -> None:
         """Waits until every piece that has come is written."""
@@ -165,29 +227,62 @@ class Download:
         self.update_interest(peer)
         self.refill(peer)
 
-    def _buffer(self, index: int) -> memoryview:
-        buffer = self._buffers.get(index)
-        if buffer is None:
-            buffer = memoryview(bytearray(self._metainfo.piece_size(index)))
-            self._buffers[index] = buffer
-        return buffer
+    def _ask(self, peer: Peer, block: Block, pipeline: _Pipeline) -> None:
+        index, begin, length = block
+        incoming = self._incoming.get(index)
+        if incoming is None:
+            incoming = self._incoming[index] = _Incoming(self._metainfo.piece_size(index))
+        into = incoming.claim(begin, length)
+        peer.request_nowait(index, begin, length, into=into, context=pipeline)
 
-    async def _finish(self, index: int) -> None:
+    def _timed_out(self, peer: Peer, ended: RequestEnded) -> None:
+        pipeline = self._pipelines[peer]
+        if ended.request.context is not pipeline:
+            return  # one more of the same stall
+        stalls = pipeline.stalls + 1
+        self._pipelines[peer] = _Pipeline(stalls=stalls, refused=pipeline.refused)
+        if stalls >= MAX_STALLS:
+            self._on_useless(peer, f"it let all requests time out, {stalls} times in a row")
+
+    def _rejected(self, peer: Peer, index: int) -> None:
+        if peer.peer_choking:
+            peer.peer_allowed_fast.discard(index)  # it was asked for as one of these, or before
+            return
+        pipeline = self._pipelines[peer]
+        pipeline.depth = MIN_PIPELINE
+        if len(peer.requests) < MIN_PIPELINE and index in peer.peer_pieces:
+            # It can't be too many requests, so it is the piece: it would be rejected for ever.
+            pipeline.refused.add(index)
+            self._picker.peer_lost(peer, index)
+
+    def _refill_all_soon(self) -> None:
+        if self._refilling is None:
+            self._refilling = self._loop.call_soon(self._refill_all)
+
+    def _refill_all(self) -> None:
+        """Asks everybody, those last who let requests time out: others may have more luck."""
+        self._refilling = None
+        for peer in sorted(self._pipelines, key=lambda peer: self._pipelines[peer].stalls):
+            self.refill(peer)
+
+    async def _finish(self, index: int, memory: memoryview) -> None:
         """Verifies and writes a whole piece, and draws the consequences."""
-        buffer = self._buffers.pop(index)
         try:
-            good = await self._disk.write_piece(index, buffer)
+            good = await self._disk.write_piece(index, memory)
         except StorageError as error:
             self._on_failure(error)
             return
         finally:
-            self._unwritten -= len(buffer)
+            held_up = self._unwritten >= MAX_UNWRITTEN
+            self._unwritten -= len(memory)
         if good:
             self._picker.verified(index)
+            for pipeline in self._pipelines.values():
+                pipeline.refused.discard(index)
             self._on_verified(PieceVerified(index))
         else:
             blame = self._picker.corrupt(index)
             guilty = blame.peers[0] if blame.alone else None
             self._on_corrupt(PieceCorrupt(index, list(blame.peers), guilty))
-        for peer in list(self._pipelines):
-            self.refill(peer)
+        if held_up or not good:
+            self._refill_all_soon()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..errors import ConnectionClosed, RequestTimeout
+from ..errors import ConnectionClosed
 from ..messages import (
     AllowedFast,
     Bitfield,
@@ -91,8 +91,8 @@ def _receive(
             download.received(peer, message)
         case Request():
             upload.requested(message)
-        case RequestEnded(request, error):
-            download.ended(peer, request, stalled=isinstance(error, RequestTimeout))
+        case RequestEnded():
+            download.ended(peer, message)
         case Have(index):
             download.peer_has(peer, index)
         case Bitfield() | HaveAll() | HaveNone():

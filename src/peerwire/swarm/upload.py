@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from ..errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..asyncio.peer import Peer
     from ..messages import Request
     from ..pieces import PieceSet
@@ -30,21 +32,28 @@ class Upload:
         metainfo: The torrent.
         disk: Where its content is.
         have: The pieces that may be served, kept up to date by the owner.
+        on_failure: Told of each piece that can't be read, and why. It is to take it out of `have`.
     """
 
-    def __init__(self, peer: Peer, metainfo: Metainfo, disk: Disk, have: PieceSet) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        metainfo: Metainfo,
+        disk: Disk,
+        have: PieceSet,
+        *,
+        on_failure: Callable[[int, StorageError], None],
+    ) -> None:
         self._peer = peer
         self._metainfo = metainfo
         self._disk = disk
         self._have = have
+        self._on_failure = on_failure
         self._asked = asyncio.Event()
 
-    def requested(self, request: Request) -> None:
-        """Takes note of a request that has just come in."""
-        if self._serves(request):
-            self._asked.set()
-        else:
-            self._peer.reject(request)
+    def requested(self) -> None:
+        """Takes note that a request has come in."""
+        self._asked.set()
 
     async def run(self) -> None:
         """Answers requests until it is cancelled or the connection ends.
@@ -58,18 +67,31 @@ class Upload:
             while batch := list(islice(self._peer.peer_requests, BATCH)):
                 await self._answer(batch)
 
-    async def _answer(self, batch: list[Request]) -> None:
-        spans = [(request.index, request.begin, request.length) for request in batch]
+    async def _answer(self, requests: list[Request]) -> None:
+        batch = [request for request in requests if self._serves(request)]
+        if not batch:
+            return
         try:
-            blocks = await self._disk.read_many(spans)
-        except StorageError:
-            # A file that was removed or cut short while we serve it. BEP 6 has an answer for that.
-            for request in batch:
-                self._peer.reject(request)
-            raise
+            blocks = await self._disk.read_many([(r.index, r.begin, r.length) for r in batch])
+        except StorageError as error:
+            await self._answer_what_can_be_read(batch, error)
+            return
         for request, block in zip(batch, blocks, strict=True):
             await self._peer.respond(request, block)
 
+    async def _answer_what_can_be_read(self, batch: list[Request], error: StorageError) -> None:
+        """A file was removed or cut short, or the disk fails; the others may be there."""
+        if len(batch) == 1:
+            self._on_failure(batch[0].index, error)
+            self._peer.reject(batch[0])
+            return
+        for request in batch:
+            await self._answer([request])
+
     def _serves(self, request: Request) -> bool:
+        """Whether a request is for something that is here; if not, it is rejected."""
         inside = request.begin + request.length <= self._metainfo.piece_size(request.index)
-        return inside and request.index in self._have
+        if inside and request.index in self._have:
+            return True
+        self._peer.reject(request)
+        return False

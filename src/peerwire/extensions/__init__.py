@@ -1,0 +1,1 @@
+"""The extension protocol (BEP 10) and what is built on it, a file for each extension."""
