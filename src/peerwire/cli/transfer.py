@@ -94,8 +94,8 @@ def tell(event: SwarmEvent, out: Output) -> None:
                 "peers": [written(peer.address) for peer in peers],
                 "guilty": None if guilty is None else written(guilty.address),
             }
-        case DiskFailed(error):
-            record = {"event": "disk failed", "error": str(error)}
+        case DiskFailed(index, error):
+            record = {"event": "disk failed", "index": index, "error": str(error)}
         case PieceVerified():
             return  # the progress shows it
     out.event(record, str(event))

@@ -1,1 +1,1 @@
-"""Many peers and one torrent: which block to ask of whom, whom to unchoke, where peers come from."""
+"""Many peers, one torrent: which block to ask of whom, whom to unchoke, where peers come from."""

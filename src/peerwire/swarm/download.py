@@ -177,7 +177,7 @@ class Download:
         if self._unwritten >= MAX_UNWRITTEN:
             return  # the disk is behind; `_finish` comes back here
         pipeline = self._pipelines[peer]
-        room = min(pipeline.depth, peer.wire.limits.max_requests) - len(peer.requests)
+        room = min(pipeline.depth, peer.wire.max_requests) - len(peer.requests)
         only = peer.peer_allowed_fast if peer.peer_choking else None
         if room <= 0 or peer.closed is not None or (only is not None and not only):
             return

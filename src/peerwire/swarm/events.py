@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..errors import ConnectionClosed
+
 if TYPE_CHECKING:
     from ..asyncio.peer import Peer
-    from ..errors import ConnectionClosed, PeerWireError, StorageError
+    from ..errors import PeerWireError, StorageError
 
 __all__ = [
     "DialFailed",
@@ -17,6 +20,7 @@ __all__ = [
     "PieceCorrupt",
     "PieceVerified",
     "SwarmEvent",
+    "why",
     "written",
 ]
 
@@ -30,7 +34,7 @@ class PeerJoined:
 
     def __str__(self) -> str:
         way = "connected to" if self.dialled else "connection from"
-        return f"{way} {written(self.peer.address)}, {self.peer.client}"
+        return f"{way} {_who(self.peer)}"
 
 
 @dataclass(slots=True)
@@ -41,12 +45,21 @@ class PeerLeft:
     closed: ConnectionClosed
 
     def __str__(self) -> str:
-        return f"{written(self.peer.address)}, {self.peer.client}: {self.closed}"
+        if self.closed.by == "peer":
+            return f"closed by {_who(self.peer)}: {self.closed.reason}"
+        how = "closed" if self.closed.by == "us" else "lost"
+        return f"{how} {_who(self.peer)}: {why(self.closed)}"
 
 
 @dataclass(slots=True)
 class DialFailed:
-    """There was no connection to be had with an address."""
+    """There was no connection to be had with an address, or it is given up.
+
+    Attributes:
+        address: Host and port, as they were given.
+        error: Why.
+        gives_up: Whether it is not dialled again.
+    """
 
     address: tuple[str, int]
     error: PeerWireError
@@ -54,7 +67,7 @@ class DialFailed:
 
     def __str__(self) -> str:
         last = "giving up" if self.gives_up else "trying again"
-        return f"{written(self.address)}: {self.error}; {last}"
+        return f"no connection to {written(self.address)}: {why(self.error)}; {last}"
 
 
 @dataclass(slots=True)
@@ -90,12 +103,13 @@ class PieceCorrupt:
 
 @dataclass(slots=True)
 class DiskFailed:
-    """The content could not be read or written."""
+    """A piece of a complete torrent could not be read; it is not served any more."""
 
+    index: int
     error: StorageError
 
     def __str__(self) -> str:
-        return str(self.error)
+        return f"piece {self.index} is not served any more: {self.error}"
 
 
 SwarmEvent: TypeAlias = (
@@ -107,3 +121,19 @@ def written(host_port: tuple[str, int]) -> str:
     """Returns an address as it is written, IPv6 in brackets."""
     host, port = host_port
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def why(error: PeerWireError) -> str:
+    """Returns what went wrong in a few words, for a line that tells already where."""
+    if not isinstance(error, ConnectionClosed):
+        return str(error)
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno:
+        # Event loops put an address of their own into what the system said; and a number that is
+        # negative is a resolver's, which comes with its text.
+        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+    return f"it closed the connection, {error.reason}" if error.by == "peer" else error.reason
+
+
+def _who(peer: Peer) -> str:
+    return f"{written(peer.address)}, {peer.client}"

@@ -52,7 +52,6 @@ async def exchange(
 
     Raises:
         ConnectionClosed: The connection failed, or the peer broke a rule.
-        StorageError: What the peer asked for could not be read.
     """
     peer.announce(have)
     download.add(peer)
@@ -62,6 +61,7 @@ async def exchange(
             _receive(peer, message, download, upload, rechoke)
             if have.complete and peer.peer_pieces.complete:
                 await peer.close("both sides have everything")
+                return
     finally:
         download.remove(peer)
         uploading.cancel()
@@ -74,9 +74,10 @@ async def _serve(peer: Peer, upload: Upload) -> None:
     try:
         await upload.run()
     except ConnectionClosed:
-        return  # the iteration over the peer is told, too
-    finally:
-        await peer.close("nothing more is served")
+        pass  # the iteration over the peer is told, too
+    except Exception:
+        await peer.close("its requests can't be answered")
+        raise
 
 
 def _receive(
@@ -90,16 +91,16 @@ def _receive(
         case Piece():
             download.received(peer, message)
         case Request():
-            upload.requested(message)
+            upload.requested()
         case RequestEnded():
             download.ended(peer, message)
         case Have(index):
             download.peer_has(peer, index)
         case Bitfield() | HaveAll() | HaveNone():
             download.peer_announced(peer)
-        case Unchoke() | AllowedFast():
+        case Choke() | Unchoke():
+            download.choking_changed(peer)
+        case AllowedFast():
             download.refill(peer)
-        case Choke():
-            pass  # the requests end one by one
         case Interested() | NotInterested():
             rechoke()

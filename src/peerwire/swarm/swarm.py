@@ -12,11 +12,11 @@ from ..errors import (
     DownloadFailed,
     PeerWireError,
     RemoteProtocolError,
-    StorageError,
 )
 from ..handshake import generate_peer_id
 from ..limits import DEFAULT_LIMITS, Limits
-from .choker import RECHOKE_SECONDS, Candidate, Choker
+from ..state import Role
+from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
 from .download import Download
 from .events import (
     DialFailed,
@@ -26,6 +26,7 @@ from .events import (
     PieceCorrupt,
     PieceVerified,
     SwarmEvent,
+    why,
     written,
 )
 from .exchange import exchange
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ..asyncio.peer import Peer
+    from ..errors import StorageError
     from ..pieces import PieceSet
     from ..state import Trace
     from ..torrent.disk import Disk
@@ -44,9 +46,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Redial", "Swarm"]
 
-_CORRUPT = RemoteProtocolError(
-    "it sent a piece with the wrong hash", rule="BEP 3: a piece is checked against its hash"
-)
+#: Reasons told of a download that failed; there may be thousands of addresses.
+LISTED = 5
+
+
+class _Unwanted(PeerWireError):
+    """A connection that is not kept, and whose address is not to be dialled again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ class Redial:
 
     def pause(self, failures: int) -> float:
         """Returns the seconds to wait after so many failures in a row."""
-        return float(min(self.wait * 2 ** (failures - 1), self.max_wait))
+        doublings = min(failures - 1, 32)  # beyond, a float may overflow
+        return float(min(self.wait * 2**doublings, self.max_wait))
 
 
 class Swarm:
@@ -80,7 +86,8 @@ class Swarm:
         disk: Its content.
         have: The pieces that are on disk and verified. It is kept up to date.
         peer_id: Our peer id; made up when left out.
-        limits: The bounds to hold each peer to.
+        limits: The bounds to hold each peer to that we dial.
+        slots: How many interested peers are unchoked at once.
         redial: How often to dial an address.
         on_event: Told of what happens.
         trace: Called with (mark, what, now) for everything that happens on any wire we dial.
@@ -94,6 +101,7 @@ class Swarm:
         *,
         peer_id: bytes | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        slots: int = DEFAULT_SLOTS,
         redial: Redial | None = None,
         on_event: Callable[[SwarmEvent], None] = lambda event: None,
         trace: Trace | None = None,
@@ -110,17 +118,20 @@ class Swarm:
             self.picker,
             on_verified=self._verified,
             on_corrupt=self._corrupt,
+            on_useless=lambda peer, reason: self._do(peer.close(reason)),
             on_failure=self._fail,
         )
         self._limits = limits
         self._redial = redial or Redial()
         self._tell = on_event
         self._trace = trace
-        self._choker: Choker[Peer] = Choker()
-        self._banned: set[bytes] = set()  # peer ids
+        self._choker: Choker[Peer] = Choker(slots)
+        self._banned: set[tuple[str, bytes]] = set()  # IP address and peer id
         self._dials: set[asyncio.Task[None]] = set()
         self._failures: dict[tuple[str, int], PeerWireError] = {}
         self._chores: set[asyncio.Task[None]] = set()
+        self._rechoking: asyncio.Handle | None = None  # there once it is to be decided anew
+        self._closing = False
         self._loop = asyncio.get_running_loop()
         self._complete: asyncio.Future[None] = self._loop.create_future()
         if self.done:
@@ -128,24 +139,28 @@ class Swarm:
 
     @property
     def done(self) -> bool:
-        """Whether every piece is on disk and verified."""
-        return self.have.complete
+        """Whether every piece is on disk and verified, or was once."""
+        return self.picker.done
 
     def dial(self, host: str, port: int) -> None:
         """Connects to a peer, again and again while it is worth it."""
         task = self._loop.create_task(self._dial((host, port)))
         self._dials.add(task)
-        task.add_done_callback(self._dials.discard)
+        task.add_done_callback(self._dial_ended)
 
     async def welcome(self, peer: Peer) -> None:
         """Takes in a peer that came to us: a handler for `serve`."""
-        await self._exchange(peer, dialled=False)
+        try:
+            await self._exchange(peer)
+        except _Unwanted as error:
+            await peer.close(str(error))
 
     async def wait_complete(self) -> None:
         """Waits until every piece is on disk and verified.
 
         Raises:
-            DownloadFailed: Every address that was dialled has been given up.
+            DownloadFailed: Every address that was dialled has been given up, and nobody else is
+                here.
             StorageError: The disk does not do what it should.
         """
         await asyncio.shield(self._complete)
@@ -153,6 +168,9 @@ class Swarm:
 
     def rechoke(self) -> None:
         """Decides anew whom to unchoke."""
+        if self._rechoking is not None:
+            self._rechoking.cancel()
+            self._rechoking = None
         candidates = [
             Candidate(
                 peer,
@@ -187,35 +205,40 @@ class Swarm:
 
     async def close(self) -> None:
         """Stops dialling, closes every peer, and waits for the last pieces to be written."""
+        self._closing = True
         tasks = self._dials | self._chores
+        # The peers first, lest a dial that is cancelled closes its own and gives no reason.
+        reason = "done" if self.done else "the swarm is closing"
+        closing = asyncio.gather(*(peer.close(reason) for peer in self.peers))
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*(peer.close() for peer in list(self.peers)))
+        await closing
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.download.settle()
         if not self._complete.done():
             self._complete.cancel()
 
-    # Inside
+    # Connections
 
     async def _dial(self, address: tuple[str, int]) -> None:
         failures = 0
         while not self.done:
-            error, brought = await self._dial_once(address)
-            failures = 1 if brought else failures + 1
-            gives_up = failures >= self._redial.attempts or isinstance(error, RemoteProtocolError)
+            connected, error = await self._dial_once(address)
             if self.done:
                 return
-            self._tell(DialFailed(address, error, gives_up))
+            brought = connected is not None and connected.downloaded > 0
+            failures = 1 if brought else failures + 1
+            gives_up = failures >= self._redial.attempts or _hopeless(error)
             if gives_up:
                 self._failures[address] = error
-                break
+            if gives_up or connected is None:  # else PeerLeft has told it
+                self._tell(DialFailed(address, error, gives_up))
+            if gives_up:
+                return
             await asyncio.sleep(self._redial.pause(failures))
-        if not self.done and self._dials == {asyncio.current_task()} and not self.peers:
-            self._fail(self._give_up())
 
-    async def _dial_once(self, address: tuple[str, int]) -> tuple[PeerWireError, bool]:
-        """Returns what ended the connection, and whether it brought a block before that."""
+    async def _dial_once(self, address: tuple[str, int]) -> tuple[Peer | None, PeerWireError]:
+        """Returns who was exchanged with, if anybody was, and what ended it."""
         try:
             peer = await connect(
                 *address,
@@ -226,39 +249,77 @@ class Swarm:
                 trace=self._trace,
             )
         except PeerWireError as error:
-            return error, False
-        await self._exchange(peer, dialled=True)
-        if peer.peer_id in self._banned:
-            return _CORRUPT, False
+            return None, error
+        try:
+            await self._exchange(peer)
+        except _Unwanted as error:
+            await peer.close(str(error))
+            return None, error
+        if self._is_banned(peer):
+            return peer, _Unwanted("it sent a piece with the wrong hash")
         assert peer.closed is not None
-        cause = peer.closed.__cause__
-        return cause if isinstance(cause, RemoteProtocolError) else peer.closed, peer.downloaded > 0
+        return peer, peer.closed
 
-    async def _exchange(self, peer: Peer, *, dialled: bool) -> None:
-        if peer.peer_id in self._banned:
-            await peer.close(str(_CORRUPT))
+    def _dial_ended(self, task: asyncio.Task[None]) -> None:
+        self._dials.discard(task)
+        if task.cancelled():
             return
+        error = task.exception()
+        if error is not None:
+            self._fail(error)
+        self._fail_if_alone()
+
+    async def _exchange(self, peer: Peer) -> None:
+        """Exchanges pieces with a peer until one side closes the connection.
+
+        Raises:
+            _Unwanted: Not with this one.
+        """
+        self._admit(peer)
         self.peers[peer] = self._loop.time()
-        self._tell(PeerJoined(peer, dialled))
+        self._tell(PeerJoined(peer, dialled=peer.wire.role is Role.INITIATOR))
         try:
             await exchange(
                 peer,
                 have=self.have,
                 download=self.download,
-                upload=Upload(peer, self.metainfo, self.disk, self.have),
-                rechoke=self.rechoke,
+                upload=Upload(
+                    peer, self.metainfo, self.disk, self.have, on_failure=self._unreadable
+                ),
+                rechoke=self._rechoke_soon,
             )
         except ConnectionClosed:
             pass  # PeerLeft tells it
-        except StorageError as error:
-            self._tell(DiskFailed(error))
-            self._fail(error)
         finally:
             del self.peers[peer]
-            self.rechoke()
+            self._rechoke_soon()
             await peer.close()
             assert peer.closed is not None
             self._tell(PeerLeft(peer, peer.closed))
+            self._fail_if_alone()
+
+    def _admit(self, peer: Peer) -> None:
+        """Raises `_Unwanted` for a peer that is not to stay; makes room for one that is."""
+        if self._closing:
+            raise _Unwanted("the swarm is closing")
+        if self._is_banned(peer):
+            raise _Unwanted("it sent a piece with the wrong hash")
+        for other in self.peers:
+            if other.peer_id != peer.peer_id or other.closed is not None:
+                continue
+            twice = f"it is connected already, as {written(other.address)}"
+            # Of two connections that cross, both sides have to keep the same: the one that the
+            # side with the higher id has dialled.
+            ours = Role.INITIATOR if self.peer_id > peer.peer_id else Role.RESPONDER
+            if other.wire.role is peer.wire.role or other.wire.role is ours:
+                raise _Unwanted(twice)
+            self._do(other.close(twice))
+        peer.set_num_pieces(self.metainfo.num_pieces)
+
+    def _is_banned(self, peer: Peer) -> bool:
+        return (peer.address[0], peer.peer_id) in self._banned
+
+    # What comes of it
 
     def _verified(self, event: PieceVerified) -> None:
         self.have.add(event.index)
@@ -274,18 +335,37 @@ class Swarm:
 
     def _corrupt(self, event: PieceCorrupt) -> None:
         self._tell(event)
-        if event.guilty is not None:
-            self._banned.add(event.guilty.peer_id)
-            self._do(event.guilty.close(f"it sent piece {event.index} corrupt"))
+        guilty = event.guilty
+        if guilty is not None:
+            self._banned.add((guilty.address[0], guilty.peer_id))
+            self._do(guilty.close(f"it sent piece {event.index} with the wrong hash"))
 
-    def _fail(self, error: PeerWireError) -> None:
+    def _unreadable(self, index: int, error: StorageError) -> None:
+        self.have.discard(index)
+        if self.done:
+            self._tell(DiskFailed(index, error))
+        else:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         if not self._complete.done():
             self._complete.set_exception(error)
+            self._complete.exception()  # who does not wait for it is not to be warned of it
 
-    def _give_up(self) -> DownloadFailed:
-        missing = self.metainfo.num_pieces - len(self.have)
-        reasons = "; ".join(f"{written(a)}: {error}" for a, error in self._failures.items())
-        return DownloadFailed(f"{missing} pieces are missing and no peer is left: {reasons}")
+    def _fail_if_alone(self) -> None:
+        """Gives the download up once nobody is left to have the rest from, nor to be dialled."""
+        if self._dials or self.peers or not self._failures or self.done:
+            return
+        reasons = [f"{written(address)}: {why(e)}" for address, e in self._failures.items()]
+        more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
+        missing = f"{self.picker.remaining} of {self.metainfo.num_pieces} pieces missing"
+        told = "; ".join(reasons[:LISTED]) + more
+        self._fail(DownloadFailed(f"{missing} and no peer left: {told}"))
+
+    def _rechoke_soon(self) -> None:
+        """Rechokes once for all who change their mind at the same time."""
+        if self._rechoking is None:
+            self._rechoking = self._loop.call_soon(self.rechoke)
 
     async def _rechoke_forever(self) -> None:
         while True:
@@ -296,3 +376,11 @@ class Swarm:
         task = self._loop.create_task(chore)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+
+
+def _hopeless(error: PeerWireError) -> bool:
+    """Whether dialling again would only bring the same."""
+    cause = error.__cause__ if isinstance(error, ConnectionClosed) else error
+    if isinstance(cause, RemoteProtocolError):
+        return "timeout" not in cause.rule  # silence passes, a client that breaks rules remains
+    return isinstance(cause, _Unwanted)

@@ -68,7 +68,12 @@ class Upload:
                 await self._answer(batch)
 
     async def _answer(self, requests: list[Request]) -> None:
-        batch = [request for request in requests if self._serves(request)]
+        batch = []
+        for request in requests:
+            if self._serves(request):
+                batch.append(request)
+            else:
+                self._peer.reject(request)
         if not batch:
             return
         try:
@@ -89,9 +94,5 @@ class Upload:
             await self._answer([request])
 
     def _serves(self, request: Request) -> bool:
-        """Whether a request is for something that is here; if not, it is rejected."""
         inside = request.begin + request.length <= self._metainfo.piece_size(request.index)
-        if inside and request.index in self._have:
-            return True
-        self._peer.reject(request)
-        return False
+        return inside and request.index in self._have
