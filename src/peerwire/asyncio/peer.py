@@ -1,28 +1,26 @@
-"""A peer on asyncio: its state, its messages, and requests that can be awaited."""
+"""A peer on asyncio: its messages, and requests that can be awaited."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from ..clients import client_name
 from ..errors import ConnectionClosed, LocalProtocolError, RequestFailed
-from ..handshake import Handshake, Reserved
+from ..handshake import Handshake
 from ..messages import Piece, Request
-from ..rates import Rate
 from ..requests import PendingRequest, RequestEnded
 from .connection import Connection
 from .inbox import Inbox
+from .status import PeerStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from types import TracebackType
 
     from ..extensions.base import Extension
-    from ..extensions.handshake import ExtendedHandshake
     from ..messages import Buffer
     from ..pieces import PieceSet
-    from ..requests import BlockKey, IncomingRequests, OutgoingRequests
+    from ..requests import BlockKey
     from ..state import Event
     from ..wire import Wire
     from .inbox import Reader
@@ -72,7 +70,7 @@ class _Drained:
             yield from self._peer.drain().__await__()
 
 
-class Peer:
+class Peer(PeerStatus):
     """The peer at the other end of a connection.
 
     Made by `connect` and `serve`, once both handshakes are done. Iterating over it yields the
@@ -86,159 +84,18 @@ class Peer:
     """
 
     def __init__(self, wire: Wire, on_handshake: Callable[[Peer], None] | None = None) -> None:
-        self._wire = wire
         self._on_handshake = on_handshake
         wire.extensions.transmit = self._transmit
-        self._loop = asyncio.get_running_loop()
         self._inbox = Inbox(wire.limits, self._update_reading)
-        self._connection = Connection(
+        connection = Connection(
             wire,
             on_events=self._handle_events,
             on_closed=self._handle_closed,
             may_read=self._may_read,
         )
+        super().__init__(wire, connection)
         self._news: asyncio.Future[None] | None = None  # there while somebody waits for any
         self._unflushed = 0
-        now = self._loop.time()
-        self._upload_rate = Rate(now)
-        self._download_rate = Rate(now)
-
-    def __repr__(self) -> str:
-        host, port = self.address
-        return f"<Peer {host}:{port} {self.client}>"
-
-    # Who it is
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The peer's IP address and port, as the socket has them."""
-        return self._connection.address
-
-    @property
-    def handshake(self) -> Handshake:
-        """The peer's handshake."""
-        assert self._wire.peer_handshake is not None, "a peer is handed out after its handshake"
-        return self._wire.peer_handshake
-
-    @property
-    def peer_id(self) -> bytes:
-        """The peer's id, 20 bytes (BEP 3)."""
-        return self.handshake.peer_id
-
-    @property
-    def client(self) -> str:
-        """The client's name and version: its own words (BEP 10), else its peer id's (BEP 20)."""
-        told = self._wire.extensions.peer
-        if told is not None and told.v:
-            return told.v
-        return client_name(self.peer_id)
-
-    @property
-    def extended_handshake(self) -> ExtendedHandshake | None:
-        """What the peer told of itself under BEP 10, all its handshakes together, or None."""
-        return self._wire.extensions.peer
-
-    @property
-    def reserved(self) -> Reserved:
-        """The extensions that the peer announced in its handshake."""
-        return self.handshake.reserved
-
-    @property
-    def info_hash(self) -> bytes:
-        """The torrent that this connection is about, 20 bytes."""
-        return self.handshake.info_hash
-
-    # How things stand
-
-    @property
-    def wire(self) -> Wire:
-        """The state machine behind this peer, to look at; what it sends is sent by this peer."""
-        return self._wire
-
-    @property
-    def fast(self) -> bool:
-        """Whether the fast extension was negotiated (BEP 6)."""
-        return self._wire.fast
-
-    @property
-    def am_choking(self) -> bool:
-        """Whether this side chokes the peer (BEP 3)."""
-        return self._wire.am_choking
-
-    @property
-    def am_interested(self) -> bool:
-        """Whether this side said that it is interested (BEP 3)."""
-        return self._wire.am_interested
-
-    @property
-    def peer_choking(self) -> bool:
-        """Whether the peer chokes this side (BEP 3)."""
-        return self._wire.peer_choking
-
-    @property
-    def peer_interested(self) -> bool:
-        """Whether the peer said that it is interested (BEP 3)."""
-        return self._wire.peer_interested
-
-    @property
-    def peer_pieces(self) -> PieceSet:
-        """The pieces that the peer has."""
-        return self._wire.peer_pieces
-
-    @property
-    def peer_allowed_fast(self) -> set[int]:
-        """Pieces that the peer lets us ask for while it chokes us (BEP 6)."""
-        return self._wire.peer_allowed_fast
-
-    @property
-    def num_pieces(self) -> int | None:
-        """Piece count of the torrent; None while it is not known."""
-        return self._wire.num_pieces
-
-    @property
-    def requests(self) -> OutgoingRequests:
-        """Requests made of the peer and not answered, the oldest first."""
-        return self._wire.requests
-
-    @property
-    def peer_requests(self) -> IncomingRequests:
-        """Requests the peer made and that were not answered, the oldest first."""
-        return self._wire.peer_requests
-
-    @property
-    def uploaded(self) -> int:
-        """Block bytes sent to the peer."""
-        return self._wire.uploaded
-
-    @property
-    def downloaded(self) -> int:
-        """Block bytes received from the peer that were asked for."""
-        return self._wire.downloaded
-
-    @property
-    def upload_rate(self) -> float:
-        """Block bytes a second sent to the peer, over the last five seconds."""
-        return self._upload_rate.per_second(self.uploaded, self._loop.time())
-
-    @property
-    def download_rate(self) -> float:
-        """Block bytes a second received from the peer, over the last five seconds."""
-        return self._download_rate.per_second(self.downloaded, self._loop.time())
-
-    @property
-    def closed(self) -> ConnectionClosed | None:
-        """Who ended the connection, and why; None while it is open."""
-        return self._wire.closed
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether keep-alives are sent when there was nothing to say for a while. May be set."""
-        return self._wire.keep_alive
-
-    @keep_alive.setter
-    def keep_alive(self, value: bool) -> None:
-        self._wire.keep_alive = value
-        self._connection.settle_soon()
 
     # Receiving
 
