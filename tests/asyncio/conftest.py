@@ -11,7 +11,7 @@ import pytest
 
 from peerwire import Peer, Reserved, Server, connect, serve
 
-from .raw import INFO_HASH, Raw, greeting, small_socket
+from .raw import INFO_HASH, Raw, greeting, small_socket, turns
 
 
 class Clock:
@@ -54,10 +54,17 @@ async def tidy(clock):
 
 
 @pytest.fixture
-async def stack(tidy):
-    """Closes what the other fixtures opened."""
-    async with contextlib.AsyncExitStack() as stack:
-        yield stack
+async def stack(tidy, clock):
+    """Closes what the other fixtures opened, if need be by letting every timer go off."""
+    stack = contextlib.AsyncExitStack()
+    yield stack
+    closing = asyncio.create_task(stack.aclose())
+    for _ in range(10):
+        await turns(1000)
+        if closing.done():
+            break
+        await clock.advance(60)
+    await closing
 
 
 @pytest.fixture
