@@ -368,6 +368,23 @@ class TestRequest:
         raw.say(Reject(0, 0, 100), Piece(0, 0, bytes(100)))
         assert await new == bytes(100)
 
+    async def test_cancelled_in_the_moment_of_the_end(self, meet):
+        peer, raw = await unchoked(meet)
+        answer = peer.request(0, 0, 100)
+        peer.wire.close("enough")
+        assert answer.cancel()
+        raw.close()
+        await peer.close()
+        assert answer.cancelled()
+
+    async def test_a_future_that_the_caller_settled_is_left_alone(self, meet):
+        peer, raw = await unchoked(meet)
+        answer = peer.request(0, 0, 100)
+        answer.set_result(b"mine")
+        raw.say(Piece(0, 0, bytes(100)), Have(1))
+        await peer.wait_until(lambda: 1 in peer.peer_pieces)
+        assert await answer == b"mine"
+
     async def test_250_at_once(self, link):
         left, right = await link()
         right.unchoke()

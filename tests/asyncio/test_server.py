@@ -353,11 +353,14 @@ async def test_300_clients_at_once(stack):
     await until(lambda: not server.peers)
 
 
-async def test_it_is_the_server_that_async_with_gives(stack):
-    async with serve(idle, "127.0.0.1", 0) as server:
+@pytest.mark.parametrize("started", [False, True])
+async def test_it_is_the_server_that_async_with_gives(started):
+    serving = serve(idle, "127.0.0.1", 0)
+    async with await serving if started else serving as server:
         assert isinstance(server, Server)
         assert len(server.peer_id) == 20
         assert server.sockets[0].getsockname() == ("127.0.0.1", server.port)
+    assert server.sockets == ()
 
 
 async def test_a_piece_nobody_asked_for_ends_the_peer(serving, dial):
