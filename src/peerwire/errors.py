@@ -8,12 +8,16 @@
     │   └── RemoteProtocolError    by the peer; the wire is over
     │       ├── InvalidHandshake
     │       ├── InfoHashMismatch
-    │       └── MessageTooBig
+    │       ├── MessageTooBig
+    │       └── EncryptionError
     ├── RequestFailed              one block will not come
     │   ├── RequestRejected
     │   ├── RequestTimeout
     │   ├── RequestCancelled
     │   └── PeerChoked
+    ├── HashRequestFailed          the hashes of one hash request will not come
+    │   ├── HashRequestRejected
+    │   └── HashRequestTimeout
     ├── ConnectionClosed           the connection is gone: who ended it, and why
     ├── BencodeError               bytes that are not bencode
     ├── MetainfoError              a .torrent that can't be trusted or used
@@ -25,7 +29,10 @@ Nothing a peer sends makes the library raise anything that is not in this tree.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from .hashes import HashRange
 
 __all__ = [
     "PeerWireError",
@@ -35,11 +42,15 @@ __all__ = [
     "InvalidHandshake",
     "InfoHashMismatch",
     "MessageTooBig",
+    "EncryptionError",
     "RequestFailed",
     "RequestRejected",
     "RequestTimeout",
     "RequestCancelled",
     "PeerChoked",
+    "HashRequestFailed",
+    "HashRequestRejected",
+    "HashRequestTimeout",
     "ConnectionClosed",
     "BencodeError",
     "MetainfoError",
@@ -85,6 +96,10 @@ class MessageTooBig(RemoteProtocolError):
     """A length prefix announces more than ``Limits.max_message`` bytes."""
 
 
+class EncryptionError(RemoteProtocolError):
+    """The encrypted handshake failed, or what both sides want of encryption does not meet."""
+
+
 class RequestFailed(PeerWireError):
     """A block that was asked for will not come.
 
@@ -117,6 +132,28 @@ class RequestCancelled(RequestFailed):
 
 class PeerChoked(RequestFailed):
     """The peer chokes this side, which drops what was asked of it (BEP 3, choke)."""
+
+
+class HashRequestFailed(PeerWireError):
+    """Hashes that were asked for will not come.
+
+    Args:
+        reason: Why not.
+        range: What was asked for.
+    """
+
+    def __init__(self, reason: str, range: HashRange) -> None:  # noqa: A002 - the field's name
+        super().__init__(f"hash request {range}: {reason}")
+        self.reason = reason
+        self.range = range
+
+
+class HashRequestRejected(HashRequestFailed):
+    """The peer rejected the hash request (BEP 52)."""
+
+
+class HashRequestTimeout(HashRequestFailed):
+    """No answer came by the hash request's deadline."""
 
 
 class ConnectionClosed(PeerWireError):
