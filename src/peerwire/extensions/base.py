@@ -51,7 +51,10 @@ class Extension:
         return {}
 
     def handshake_received(self, handshake: ExtendedHandshake) -> None:
-        """Called with each extended handshake of the peer, `supported` being up to date.
+        """Called after each extended handshake of the peer, `supported` being up to date.
+
+        Args:
+            handshake: What its handshakes told, all together; also in `peer_handshake`.
 
         Raises:
             ValueError: The peer's handshake contradicts this extension; that ends the wire.
@@ -59,6 +62,9 @@ class Extension:
 
     def receive(self, payload: bytes) -> object | None:
         """Called with each message of the extension.
+
+        A peer may send some without speaking the extension itself: see `supported` before
+        answering.
 
         Args:
             payload: What follows the extended message id.
@@ -69,11 +75,17 @@ class Extension:
 
         Raises:
             ValueError: The payload is not what the extension allows. That ends the wire with a
-                `RemoteProtocolError` which says so; so a decoding error may be let through.
+                `RemoteProtocolError` which says so; so a decoding error may be let through, and
+                a `struct.error` as well.
         """
         return None
 
     # Provided
+
+    @property
+    def peer_handshake(self) -> ExtendedHandshake | None:
+        """What the peer's extended handshakes told, all together; None before the first."""
+        return None if self._home is None else self._home.peer
 
     def send(self, payload: bytes) -> None:
         """Sends a message of the extension.

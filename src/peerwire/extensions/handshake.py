@@ -23,6 +23,12 @@ MAX_ITEMS = 2000
 #: Names of extensions remembered of a peer; ids are a byte, and 0 is taken.
 MAX_EXTENSIONS = 255
 
+#: Bytes, as bencode, of the unknown keys remembered of all handshakes of a peer.
+MAX_UNKNOWN = 64 * 1024
+
+#: Names of extensions that `str()` shows. libtorrent sends seven.
+SHOWN = 20
+
 
 @dataclass(slots=True)
 class ExtendedHandshake:
@@ -86,14 +92,15 @@ class ExtendedHandshake:
         return handshake
 
     def update(self, newer: ExtendedHandshake) -> None:
-        """Takes in a later handshake of the same peer: `m` is additive, other keys replace.
+        """Takes in a later handshake of the same peer: what that does not tell stays as it was.
 
         An extension whose id is 0 is switched off and stays in `m` as such.
         """
         for name, number in newer.m.items():
             if name in self.m or len(self.m) < MAX_EXTENSIONS:
                 self.m[name] = number
-        self.unknown = newer.unknown
+        unknown = self.unknown | newer.unknown
+        self.unknown = unknown if len(encode(unknown)) <= MAX_UNKNOWN else dict(newer.unknown)
         self.refused = newer.refused
         for entry in fields(self):
             value = getattr(newer, entry.name)
@@ -104,18 +111,23 @@ class ExtendedHandshake:
         """Sets a key, known or not, as an extension wants it.
 
         Raises:
-            ValueError: It is not what that key holds.
-            TypeError: The same.
+            ValueError: It is not what that key holds, or the key is ``m``.
+            TypeError: The same, or it can't be bencoded.
         """
+        if key == "m":
+            raise ValueError("it is made of the names of all extensions")
         if key in _KEYS:
             setattr(self, key, _KEYS[key][0](value))
         else:
+            encode(value)
             self.unknown[key.encode()] = value
 
     def __str__(self) -> str:
         told = [f"{key}={getattr(self, key)}" for key in _KEYS if getattr(self, key) is not None]
-        names = ", ".join(f"{name}={number}" for name, number in self.m.items())
-        return " ".join(["extended handshake", f"m=({names})", *told])
+        names = [f"{_printable(name[:40])}={number}" for name, number in self.m.items()]
+        more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        listed = ", ".join(names[:SHOWN] + more)
+        return " ".join(["extended handshake", f"m=({listed})", *told])
 
     def _take(self, key: bytes, item: Value) -> None:
         name = key.decode(errors="replace")
@@ -151,8 +163,11 @@ def _number(low: int, high: int) -> Callable[[Any], int]:
 def _text(item: Any) -> str:
     if not isinstance(item, bytes):
         raise TypeError("it is a string")
+    return _printable(item[:MAX_TEXT].decode(errors="replace"))
+
+
+def _printable(text: str) -> str:
     # Shown to people: nothing in it may move their cursor.
-    text = item[:MAX_TEXT].decode(errors="replace")
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import LocalProtocolError, RemoteProtocolError
@@ -95,13 +96,23 @@ class Extensions:
         )
 
     def handshake(self) -> ExtendedHandshake:
-        """Returns our extended handshake as it stands now."""
-        handshake = ExtendedHandshake(unknown=dict(self.ours.unknown))
+        """Returns our extended handshake as it stands now.
+
+        Raises:
+            LocalProtocolError: An extension adds what can't be told.
+        """
+        handshake = ExtendedHandshake()
         handshake.update(self.ours)
         for number, extension in self._by_id.items():
             handshake.m[extension.name] = number if extension.enabled else 0
             for key, value in extension.handshake().items():
-                handshake.add(key, value)
+                try:
+                    handshake.add(key, value)
+                except (ValueError, TypeError) as cause:
+                    raise LocalProtocolError(
+                        f"{extension.name} adds {key} = {value!r:.80}: {cause}",
+                        rule="BEP 10, handshake message",
+                    ) from cause
         return handshake
 
     def receive_handshake(self, payload: bytes) -> ExtendedHandshake:
@@ -148,7 +159,7 @@ class Extensions:
     def _ask(extension: Extension, function: Callable[[T], R], argument: T) -> R:
         try:
             return function(argument)
-        except ValueError as cause:
+        except (ValueError, struct.error) as cause:
             raise RemoteProtocolError(str(cause), rule=f"extension {extension.name}") from cause
 
 
