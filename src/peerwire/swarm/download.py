@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..asyncio.peer import Peer
     from ..messages import Piece
-    from ..requests import RequestEnded
+    from ..requests import PendingRequest, RequestEnded
     from ..torrent.disk import Disk
     from ..torrent.metainfo import Metainfo
     from .picker import Picker
@@ -213,9 +213,9 @@ class Download:
         """Takes in that a block will not come from this peer."""
         self._picker.failed(peer, Block(*ended.request.key))
         if isinstance(ended.error, RequestTimeout):
-            self._timed_out(peer, ended)
+            self._timed_out(peer, ended.request)
         elif isinstance(ended.error, RequestRejected):
-            self._rejected(peer, ended.request.index)
+            self._rejected(peer, ended.request)
         self._refill_all_soon()
 
     async def settle(self) -> None:
@@ -235,25 +235,28 @@ class Download:
         into = incoming.claim(begin, length)
         peer.request_nowait(index, begin, length, into=into, context=pipeline)
 
-    def _timed_out(self, peer: Peer, ended: RequestEnded) -> None:
+    def _timed_out(self, peer: Peer, request: PendingRequest) -> None:
         pipeline = self._pipelines[peer]
-        if ended.request.context is not pipeline:
+        if request.context is not pipeline:
             return  # one more of the same stall
         stalls = pipeline.stalls + 1
         self._pipelines[peer] = _Pipeline(stalls=stalls, refused=pipeline.refused)
         if stalls >= MAX_STALLS:
             self._on_useless(peer, f"it let all requests time out, {stalls} times in a row")
 
-    def _rejected(self, peer: Peer, index: int) -> None:
+    def _rejected(self, peer: Peer, request: PendingRequest) -> None:
         if peer.peer_choking:
-            peer.peer_allowed_fast.discard(index)  # it was asked for as one of these, or before
+            peer.peer_allowed_fast.discard(request.index)  # as libtorrent does
             return
         pipeline = self._pipelines[peer]
-        pipeline.depth = MIN_PIPELINE
-        if len(peer.requests) < MIN_PIPELINE and index in peer.peer_pieces:
-            # It can't be too many requests, so it is the piece: it would be rejected for ever.
-            pipeline.refused.add(index)
-            self._picker.peer_lost(peer, index)
+        if request.context is not pipeline:
+            return  # one more of those that were too many
+        if pipeline.depth > MIN_PIPELINE:
+            # Perhaps there were too many at once: anacrolix rejects beyond 1 MiB.
+            self._pipelines[peer] = _Pipeline(stalls=pipeline.stalls, refused=pipeline.refused)
+        elif request.index in peer.peer_pieces:
+            pipeline.refused.add(request.index)  # it would be rejected again, for ever
+            self._picker.peer_lost(peer, request.index)
 
     def _refill_all_soon(self) -> None:
         if self._refilling is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from ..errors import ConnectionClosed
@@ -76,7 +77,8 @@ async def _serve(peer: Peer, upload: Upload) -> None:
     except ConnectionClosed:
         pass  # the iteration over the peer is told, too
     except Exception:
-        await peer.close("its requests can't be answered")
+        with contextlib.suppress(asyncio.CancelledError):  # the iteration ends before the close
+            await peer.close("its requests can't be answered")
         raise
 
 

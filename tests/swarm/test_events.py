@@ -1,0 +1,97 @@
+"""What happens, as a line for people."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from peerwire import (
+    ConnectionClosed,
+    DownloadFailed,
+    InfoHashMismatch,
+    StorageError,
+)
+from peerwire.swarm.events import (
+    DialFailed,
+    DiskFailed,
+    PeerJoined,
+    PeerLeft,
+    PieceCorrupt,
+    PieceVerified,
+    why,
+    written,
+)
+
+ONE = SimpleNamespace(address=("127.0.0.1", 6881), client="libtorrent 2.0.11")
+SIX = SimpleNamespace(address=("::1", 6881), client="unknown client")
+PLACE = ("example.org", 6881)
+
+
+def closed(by, reason, cause=None):
+    error = ConnectionClosed(by, reason, last_message="choke")
+    error.__cause__ = cause
+    return error
+
+
+REFUSED = closed(
+    "network",
+    "127.0.0.1:9: [Errno 111] Connect call failed ('127.0.0.1', 9)",
+    ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 9)"),
+)
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (PeerJoined(ONE, True), "connected to 127.0.0.1:6881, libtorrent 2.0.11"),
+        (PeerJoined(SIX, False), "connection from [::1]:6881, unknown client"),
+        (PeerLeft(ONE, closed("us", "done")), "closed 127.0.0.1:6881, libtorrent 2.0.11: done"),
+        (
+            PeerLeft(ONE, closed("peer", "end of stream")),
+            "closed by 127.0.0.1:6881, libtorrent 2.0.11: end of stream",
+        ),
+        (
+            PeerLeft(ONE, closed("network", "[Errno 104] ...", ConnectionResetError(104, "..."))),
+            "lost 127.0.0.1:6881, libtorrent 2.0.11: Connection reset by peer",
+        ),
+        (
+            DialFailed(PLACE, REFUSED, False),
+            "no connection to example.org:6881: Connection refused; trying again",
+        ),
+        (
+            DialFailed(PLACE, closed("peer", "0 bytes into its handshake"), True),
+            "no connection to example.org:6881: it closed the connection, "
+            "0 bytes into its handshake; giving up",
+        ),
+        (PieceVerified(7), "piece 7 verified"),
+        (PieceCorrupt(7, [ONE], ONE), "piece 7 is corrupt, dropping 127.0.0.1:6881"),
+        (
+            PieceCorrupt(7, [ONE, SIX], None),
+            "piece 7 is corrupt, sent by 127.0.0.1:6881, [::1]:6881; "
+            "one of them will send it alone",
+        ),
+        (
+            DiskFailed(7, StorageError("can't read /x: gone")),
+            "piece 7 is not served any more: can't read /x: gone",
+        ),
+    ],
+)
+def test_the_line(event, line):
+    assert str(event) == line
+
+
+def test_why_there_is_no_connection():
+    nobody = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert why(closed("network", "x:1: ...", nobody)) == "Name or service not known"
+    late = closed("us", "no connection and handshake within 15 s", TimeoutError())
+    assert why(late) == "no connection and handshake within 15 s"
+    mismatch = InfoHashMismatch("another torrent", rule="BEP 3")
+    assert why(mismatch) == "another torrent (BEP 3)"
+    assert why(DownloadFailed("nobody")) == "nobody"
+
+
+def test_addresses():
+    assert written(("127.0.0.1", 1)) == "127.0.0.1:1"
+    assert written(("::1", 1)) == "[::1]:1"
