@@ -28,10 +28,18 @@ class Limits:
         max_peer_requests: Requests of the peer held unanswered; more are dropped (BEP 3).
             libtorrent: 2000.
         max_requests: Requests outstanding to the peer. libtorrent: 500.
+        max_peer_hash_requests: Hash requests of the peer held unanswered; more are rejected
+            (BEP 52). libtorrent makes two at a time, anacrolix those of all files at once.
+        max_hash_requests: Hash requests outstanding to the peer. libtorrent: 2; a few more keep
+            a distant peer busy, and eight answers are 128 KiB.
         max_allowed_fast: Pieces remembered of those the peer allows while choked, and of those it
             suggests. Sets are advice (BEP 6); deployed clients send ten or fewer.
         max_extended_handshake: Longest extended handshake read (BEP 10), in bytes. Deployed
             clients send under 1 KiB; unknown keys are kept.
+        max_metadata: Longest metadata fetched or served (BEP 9). libtorrent believes in no more:
+            4 MiB, the hashes of 200,000 pieces.
+        max_metadata_copies: How often a peer may fetch our metadata; requests beyond are rejected
+            (BEP 9, reject). More than once, as clients ask anew for what is late.
         max_undecided: Bytes held of a peer that talks on before its handshake was answered:
             a bitfield of the largest size and the messages that usually follow it.
         handshake_timeout: From the start until the peer's handshake is complete, however its
@@ -57,8 +65,12 @@ class Limits:
     max_request_hard: int = 128 * 1024
     max_peer_requests: int = 2000
     max_requests: int = 500
+    max_peer_hash_requests: int = 500
+    max_hash_requests: int = 8
     max_allowed_fast: int = 100
     max_extended_handshake: int = 64 * 1024
+    max_metadata: int = 4 * 1024 * 1024
+    max_metadata_copies: int = 3
     max_undecided: int = 1024 * 1024 + 64 * 1024
     handshake_timeout: float = 10.0
     idle_timeout: float = 120.0
