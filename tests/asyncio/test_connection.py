@@ -195,6 +195,16 @@ class TestPressure:
         await clock.advance(CLOSE_TIMEOUT)  # for what was still to be sent
         await peer.wait_closed()
 
+    async def test_nobody_waits_for_what_is_said_last(self, meet, clock):
+        peer, _ = await unreading(meet)
+        for index in range(100_000):
+            peer.have(index)
+        peer.wire.close("enough")
+        with pytest.raises(ConnectionClosed, match="enough"):
+            await peer.drain()
+        assert waiting_to_be_sent(peer) > LIMITS.write_buffer
+        await clock.advance(CLOSE_TIMEOUT)
+
 
 class TestTheEnd:
     async def test_what_was_said_arrives(self, meet):
@@ -253,6 +263,17 @@ class TestTheEnd:
         assert peer._connection._transport is not None
         await clock.advance(CLOSE_TIMEOUT)
         await peer.wait_closed()
+
+    async def test_what_was_held_back_does_not_hide_the_end_of_the_peer(self, meet):
+        peer, raw = await meet(limits=Limits(max_unread_messages=5))
+        reader = aiter(peer)
+        raw.say(*(Have(index) for index in range(100_000)))
+        raw.writer.write_eof()
+        await until(lambda: "have" in peer.wire.messages_received)
+        await turns(1000)
+        await peer.close()
+        assert peer.closed.by == "us"
+        assert await anext(reader) == Have(0)
 
     async def test_a_peer_that_ended_its_direction_is_sent_what_is_left(self, meet):
         peer, raw = await meet()
