@@ -1,6 +1,8 @@
 import contextlib
 import itertools
+import json
 from hashlib import sha1
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -317,3 +319,46 @@ def test_the_payload_cipher_discards_1024_bytes():
     expected = bytearray(8)
     rc4(sha1(b"keyB" + secret + INFO_HASH).digest(), drop=1024).apply(expected)
     assert bytes(expected) in run(*pair(offered=RC4, payload=b""))[1]
+
+
+# Sessions between libtorrent and itself, recorded with the secret that it logged
+
+SESSIONS = json.loads((Path(__file__).parent / "data" / "mse_sessions.json").read_text())
+
+
+class Knowing:
+    """Makes a side know the secret of a recorded session, whose private keys nobody kept."""
+
+    secret = b""
+
+    def _receive_secret(self):
+        yield from self._take(96)
+        return self.secret
+
+
+class RecordedInitiator(Knowing, Initiator):
+    pass
+
+
+class RecordedResponder(Knowing, Responder):
+    pass
+
+
+@pytest.mark.parametrize("session", SESSIONS, ids=["RC4", "plaintext"])
+def test_a_recorded_session_is_understood_in_both_roles(session):
+    Knowing.secret = bytes.fromhex(session["S"])
+    info_hash = bytes.fromhex(session["skey"])
+    selected = CryptoMethod(session["select"])
+
+    b = RecordedResponder(SkeyTable([info_hash]), selected)
+    b.receive_data(bytes.fromhex(session["initiator"]))
+    assert b.info_hash == info_hash
+    assert b.method is selected
+    assert b.rest[:28] == b"\x13BitTorrent protocol" + b.rest[20:28]
+    assert b.rest[28:48] == info_hash
+
+    a = RecordedInitiator(info_hash, CryptoMethod(session["provide"]))
+    a.receive_data(bytes.fromhex(session["responder"]))
+    assert a.method is selected
+    assert a.rest[:20] == b"\x13BitTorrent protocol"
+    assert a.rest[28:48] == info_hash

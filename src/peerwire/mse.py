@@ -275,8 +275,9 @@ class Responder(MseHandshake):
 
     Args:
         torrents: Finds the info-hash for a `skey_hash`.
-        methods: What is accepted to follow; RC4 before plaintext where both are offered.
+        methods: What is accepted to follow.
         random: Returns so many random bytes; injected by tests.
+        prefer: What is selected where both are offered and accepted.
     """
 
     def __init__(
@@ -284,8 +285,11 @@ class Responder(MseHandshake):
         torrents: Callable[[bytes], bytes | None],
         methods: CryptoMethod,
         random: Callable[[int], bytes] = random_bits,
+        *,
+        prefer: CryptoMethod = CryptoMethod.RC4,
     ) -> None:
         self._torrents = torrents
+        self._prefer = prefer
         super().__init__(methods, random)
 
     def _run(self) -> Generator[None, None, None]:
@@ -314,7 +318,7 @@ class Responder(MseHandshake):
                 rule=RULE,
             )
         self.rest += yield from self._take_decrypted(length)  # RC4, whatever is selected
-        method = CryptoMethod.RC4 if CryptoMethod.RC4 in common else CryptoMethod.PLAINTEXT
+        method = self._prefer if self._prefer in common else common
         pad = random_pad(self._random)
         self._send_encrypted(VERIFICATION + method.to_bytes(4, "big") + _with_length(pad))
         self._finish(method)
