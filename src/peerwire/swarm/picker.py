@@ -1,11 +1,7 @@
 """Which block to ask of which peer: rarest first, endgame, and who to blame for a bad piece.
 
-Theory of operation. What is asked about pieces here is asked about all of them at once, so a set
-of pieces is one big integer with a bit a piece, as the bitfield of BEP 3 has them, and an
-operation on it runs over thousands of pieces in a microsecond. Availability is kept the same way,
-as bit planes: plane k holds bit k of every piece's count, so that a peer joins or leaves with one
-ripple-carry addition, and the rarest of some candidates are found by halving them once a plane.
-Seeds have everything and tell nothing about rarity: they are a plain number.
+Theory of operation. A set of pieces is one big integer, and availability is kept likewise: see
+``rarity.py``. Seeds have everything and tell nothing about rarity: they are a plain number.
 
 Blocks are looked at only in pieces that have been started, of which there are about as many as
 peers. A started piece's blocks are free, asked (of whom), or got (from whom).
@@ -19,6 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ..limits import BLOCK_LENGTH
 from ..pieces import PieceSet
+from .rarity import PieceBits, Rarity
 
 __all__ = ["Blame", "Block", "Picker", "Received"]
 
@@ -107,44 +104,6 @@ class _Piece(Generic[K]):
         return Block(self.index, begin, min(self.block_length, self.size - begin))
 
 
-class _Availability:
-    """How many peers have each piece, as bit planes; the lowest comes first."""
-
-    __slots__ = ("_planes",)
-
-    def __init__(self) -> None:
-        self._planes: list[int] = []
-
-    def add(self, bits: int) -> None:
-        carry = bits
-        for number, plane in enumerate(self._planes):
-            if not carry:
-                return
-            self._planes[number] = plane ^ carry
-            carry &= plane
-        if carry:
-            self._planes.append(carry)
-
-    def subtract(self, bits: int) -> None:
-        borrow = bits
-        for number, plane in enumerate(self._planes):
-            if not borrow:
-                return
-            self._planes[number] = plane ^ borrow
-            borrow &= ~plane
-
-    def rarest(self, candidates: int) -> int:
-        for plane in reversed(self._planes):
-            candidates = candidates & ~plane or candidates
-        return candidates
-
-    def any(self) -> int:
-        union = 0
-        for plane in self._planes:
-            union |= plane
-        return union
-
-
 class Picker(Generic[K]):
     """Decides which block to ask of which peer, and keeps account of all that is asked.
 
@@ -184,18 +143,17 @@ class Picker(Generic[K]):
         self._piece_size = piece_size
         self._block_length = block_length
         self._rng = rng if rng is not None else random.Random()
-        self._top = 8 * ((num_pieces + 7) // 8) - 1  # the bit of piece 0
-        self._all = self._bits(PieceSet.full(num_pieces))
-        held = self._bits(have)
+        self._bits = PieceBits(num_pieces)
+        held = self._bits.of(have)
         self._held = held.bit_count()
-        self._needed = (self._all if wanted is None else self._bits(wanted)) & ~held
+        self._needed = (self._bits.all if wanted is None else self._bits.of(wanted)) & ~held
         self._remaining = self._needed.bit_count()
         self._unstarted = self._needed
         self._started: dict[int, _Piece[K]] = {}
         self._loose: dict[int, _Piece[K]] = {}  # those started that have a free block
         self._suspects: dict[int, frozenset[K]] = {}
         self._peers: dict[K, _Peer[K]] = {}
-        self._availability = _Availability()
+        self._availability = Rarity()
         self._seeds = 0
 
     @property
@@ -236,7 +194,7 @@ class Picker(Generic[K]):
         if index in who.pieces:
             return
         who.pieces.add(index)
-        bit = self._bit(index)
+        bit = self._bits.bit(index)
         who.bits |= bit
         self._availability.add(bit)
 
@@ -316,7 +274,7 @@ class Picker(Generic[K]):
         who = self._peers[peer]
         number, odd = divmod(begin, self._block_length)
         piece = self._started.get(index)
-        if piece is None and index in who.pieces and self._unstarted & self._bit(index):
+        if piece is None and index in who.pieces and self._unstarted & self._bits.bit(index):
             piece = self._start(who, index)
         if piece is None or odd or (piece.exclusive and piece.owner is not who):
             return Received(False, False, ())
@@ -348,7 +306,7 @@ class Picker(Generic[K]):
 
     def verified(self, index: int) -> None:
         """Note that a piece is here and its hash is right."""
-        bit = self._bit(index)
+        bit = self._bits.bit(index)
         if not self._needed & bit:
             return
         if index in self._started:
@@ -385,14 +343,6 @@ class Picker(Generic[K]):
         """All who gave blocks to failed attempts at this piece; none once it is verified."""
         return self._suspects.get(index, frozenset())
 
-    # The sets of pieces as integers
-
-    def _bit(self, index: int) -> int:
-        return 1 << (self._top - index)
-
-    def _bits(self, pieces: PieceSet) -> int:
-        return int.from_bytes(bytes(PieceSet.full(self._num_pieces) & pieces))
-
     def _set_pieces(self, who: _Peer[K], pieces: PieceSet) -> None:
         if who.seed:
             self._seeds -= 1
@@ -401,26 +351,11 @@ class Picker(Generic[K]):
         who.pieces = PieceSet.full(self._num_pieces) & pieces
         who.seed = who.pieces.complete
         if who.seed:
-            who.bits = self._all
+            who.bits = self._bits.all
             self._seeds += 1
         else:
-            who.bits = self._bits(who.pieces)
+            who.bits = self._bits.of(who.pieces)
             self._availability.add(who.bits)
-
-    def _any_of(self, bits: int) -> int:
-        """The index of one piece of the set, each as likely as any other."""
-        rank = self._rng.randrange(bits.bit_count())
-        low = 0
-        width = bits.bit_length()
-        while width > 1:  # halve, and keep the half that has the bit of that rank
-            half = width // 2
-            upper = bits >> half
-            above = upper.bit_count()
-            if rank < above:
-                bits, low, width = upper, low + half, width - half
-            else:
-                bits, rank, width = bits & ((1 << half) - 1), rank - above, half
-        return self._top - low
 
     # What to ask for next
 
@@ -433,11 +368,11 @@ class Picker(Generic[K]):
             for piece in loose
             if piece.owner is not who and not piece.exclusive and piece.index in allowed
         )
-        bits = who.bits if allowed is who.pieces else self._bits(allowed)
+        bits = who.bits if allowed is who.pieces else self._bits.of(allowed)
         while candidates := bits & self._unstarted:
             if self._held >= RANDOM_FIRST:
                 candidates = self._availability.rarest(candidates)
-            yield self._start(who, self._any_of(candidates))
+            yield self._start(who, self._bits.any_of(candidates, self._rng))
         for piece in loose:
             stalled = piece.exclusive and piece.owner is not who and not piece.asked
             if stalled and piece.index in allowed:
@@ -449,8 +384,8 @@ class Picker(Generic[K]):
         unasked = self._unstarted
         for piece in self._loose.values():
             if not piece.exclusive:
-                unasked |= self._bit(piece.index)
-        return not unasked & (self._all if self._seeds else self._availability.any())
+                unasked |= self._bits.bit(piece.index)
+        return not unasked & (self._bits.all if self._seeds else self._availability.any())
 
     def _unanswered(self, who: _Peer[K], allowed: PieceSet) -> list[tuple[_Piece[K], int]]:
         """Blocks asked of others that may be asked of this peer too, those asked least first."""
@@ -468,7 +403,7 @@ class Picker(Generic[K]):
     def _start(self, who: _Peer[K], index: int) -> _Piece[K]:
         exclusive = index in self._suspects
         piece = _Piece(index, self._piece_size(index), self._block_length, who, exclusive)
-        self._unstarted ^= self._bit(index)
+        self._unstarted ^= self._bits.bit(index)
         self._started[index] = self._loose[index] = piece
         return piece
 
@@ -479,7 +414,7 @@ class Picker(Generic[K]):
                 del asker.pending[piece.block(number)]
         del self._started[piece.index]
         self._loose.pop(piece.index, None)
-        self._unstarted ^= self._bit(piece.index)
+        self._unstarted ^= self._bits.bit(piece.index)
 
     def _ask(self, who: _Peer[K], piece: _Piece[K], number: int) -> Block:
         block = piece.block(number)
