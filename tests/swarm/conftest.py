@@ -112,6 +112,19 @@ def make_torrent(size: int | dict[str, int], piece_length: int = BLOCK) -> Torre
     return Torrent(Metainfo.from_info(encode(info)), content)
 
 
+class Gate(Storage):
+    """Holds up every write until it is opened."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.opened = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+
+    def write(self, index, begin, data):
+        asyncio.run_coroutine_threadsafe(self.opened.wait(), self.loop).result()
+        super().write(index, begin, data)
+
+
 class SlowStorage(Storage):
     """Waits before each read until it is let go on."""
 
@@ -190,8 +203,6 @@ def join(stack, tmp_path):
         *,
         pieces: Any = (),
         storage: Callable[..., Storage] = Storage,
-        limits: dict[str, Any] | None = None,
-        serving: dict[str, Any] | None = None,
         **options: Any,
     ) -> Member:
         root = tmp_path / name
@@ -220,7 +231,6 @@ def join(stack, tmp_path):
                 torrents={torrent.meta.info_hash: torrent.meta.num_pieces},
                 peer_id=swarm.peer_id,
                 trace=trace,
-                **(serving or {}),
             )
         )
         return Member(swarm, root, server.port, events, log)

@@ -26,7 +26,7 @@ from peerwire.swarm import download
 from peerwire.swarm.events import PeerLeft, PieceCorrupt, PieceVerified
 from peerwire.torrent.storage import Storage
 
-from .conftest import BLOCK, HOST, everything, make_torrent, some, turns, until
+from .conftest import BLOCK, HOST, Gate, everything, make_torrent, some, turns, until
 
 FIRST_ID = b"-RW0001-aaaaaaaaaaaa"
 SECOND_ID = b"-RW0001-bbbbbbbbbbbb"
@@ -525,19 +525,6 @@ async def test_no_more_is_asked_than_the_peer_takes(join, acting):
 
 
 # The disk
-
-
-class Gate(Storage):
-    """Holds up every write until it is opened."""
-
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.opened = asyncio.Event()
-        self.loop = asyncio.get_running_loop()
-
-    def write(self, index, begin, data):
-        asyncio.run_coroutine_threadsafe(self.opened.wait(), self.loop).result()
-        super().write(index, begin, data)
 
 
 async def test_nothing_more_is_asked_for_while_the_disk_is_behind(join, seed, monkeypatch):

@@ -41,7 +41,7 @@ async def test_who_has_everything_is_of_no_use_to_a_seed(seed, raw, fast):
     await peer.hear_until_end()
     peer.close()
     await until(lambda: giver.told(PeerLeft))
-    assert giver.told(PeerLeft)[0].closed.reason == "both sides have everything"
+    assert giver.told(PeerLeft)[0].closed.reason == "nothing is left to exchange"
 
 
 async def test_a_peer_that_becomes_complete_is_let_go(seed, raw):
@@ -112,8 +112,9 @@ async def test_a_peer_that_leaves_before_it_is_answered(seed, raw):
     peer.say(Request(0, 0, BLOCK))
     await storage.reading.wait()
     giver.peer().wire.receive_eof()
+    (serving,) = (task for task in asyncio.all_tasks() if "_serve" in str(task.get_coro()))
     storage.go_on.set()
-    await turns()
+    await asyncio.wait([serving])
     peer.close()
     await until(lambda: giver.told(PeerLeft))
     assert giver.told(PeerLeft)[0].peer.uploaded == 0

@@ -128,6 +128,11 @@ class Download:
         self._refilling: asyncio.Handle | None = None  # there once everybody is to be asked
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def done(self) -> bool:
+        """Whether every piece that is wanted is on disk and verified."""
+        return self._picker.done
+
     def add(self, peer: Peer) -> None:
         """Takes a peer in, with the pieces it has said to have."""
         self._picker.add_peer(peer, peer.peer_pieces)

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from .download import Download
     from .upload import Upload
 
-__all__ = ["exchange"]
+__all__ = ["NOTHING_LEFT", "exchange"]
+
+#: Why a connection ends that was of use.
+NOTHING_LEFT = "nothing is left to exchange"
 
 
 async def exchange(
@@ -46,7 +49,7 @@ async def exchange(
 
     Args:
         peer: The peer, to whom nothing was said yet.
-        have: The pieces we have, kept up to date by the owner.
+        have: The pieces we have now.
         download: Where its blocks go.
         upload: What answers its requests.
         rechoke: Called when the peer's interest has changed.
@@ -60,8 +63,8 @@ async def exchange(
     try:
         async for message in peer:
             _receive(peer, message, download, upload, rechoke)
-            if have.complete and peer.peer_pieces.complete:
-                await peer.close("both sides have everything")
+            if download.done and peer.peer_pieces.complete:
+                await peer.close(NOTHING_LEFT)
                 return
     finally:
         download.remove(peer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from ..errors import (
     PeerWireError,
     RemoteProtocolError,
 )
+from ..extensions.ut_metadata import UtMetadata
 from ..handshake import generate_peer_id
 from ..limits import DEFAULT_LIMITS, Limits
+from ..pieces import PieceSet
 from ..state import Role
 from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
 from .download import Download
@@ -29,7 +32,7 @@ from .events import (
     why,
     written,
 )
-from .exchange import exchange
+from .exchange import NOTHING_LEFT, exchange
 from .picker import Picker
 from .upload import Upload
 
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
     from ..asyncio.peer import Peer
     from ..errors import StorageError
-    from ..pieces import PieceSet
+    from ..extensions.base import Extension
     from ..state import Trace
     from ..torrent.disk import Disk
     from ..torrent.metainfo import Metainfo
@@ -85,6 +88,7 @@ class Swarm:
         metainfo: The torrent.
         disk: Its content.
         have: The pieces that are on disk and verified. It is kept up to date.
+        wanted: The pieces to fetch; all of them if None.
         peer_id: Our peer id; made up when left out.
         limits: The bounds to hold each peer to that we dial.
         slots: How many interested peers are unchoked at once.
@@ -99,6 +103,7 @@ class Swarm:
         disk: Disk,
         have: PieceSet,
         *,
+        wanted: PieceSet | None = None,
         peer_id: bytes | None = None,
         limits: Limits = DEFAULT_LIMITS,
         slots: int = DEFAULT_SLOTS,
@@ -109,9 +114,12 @@ class Swarm:
         self.metainfo = metainfo
         self.disk = disk
         self.have = have
+        self.wanted = PieceSet.full(metainfo.num_pieces) if wanted is None else wanted
         self.peer_id = generate_peer_id() if peer_id is None else peer_id
         self.peers: dict[Peer, float] = {}  #: Those connected, and since when.
-        self.picker: Picker[Peer] = Picker(metainfo.num_pieces, metainfo.piece_size, have=have)
+        self.picker: Picker[Peer] = Picker(
+            metainfo.num_pieces, metainfo.piece_size, have=have, wanted=self.wanted
+        )
         self.download = Download(
             metainfo,
             disk,
@@ -139,8 +147,15 @@ class Swarm:
 
     @property
     def done(self) -> bool:
-        """Whether every piece is on disk and verified, or was once."""
+        """Whether every piece that is wanted is on disk and verified, or was once."""
         return self.picker.done
+
+    @property
+    def extensions(self) -> list[Callable[[], Extension]]:
+        """What makes the extensions that its connections speak, for `serve`."""
+        if self.metainfo.private:
+            return []  # whose metadata is not for everybody: libtorrent gives it to nobody, either
+        return [functools.partial(UtMetadata, self.metainfo.info, limits=self._limits)]
 
     def dial(self, host: str, port: int) -> None:
         """Connects to a peer, again and again while it is worth it."""
@@ -156,7 +171,7 @@ class Swarm:
             await peer.close(str(error))
 
     async def wait_complete(self) -> None:
-        """Waits until every piece is on disk and verified.
+        """Waits until every piece that is wanted is on disk and verified.
 
         Raises:
             DownloadFailed: Every address that was dialled has been given up, and nobody else is
@@ -245,6 +260,7 @@ class Swarm:
                 self.metainfo.info_hash,
                 peer_id=self.peer_id,
                 num_pieces=self.metainfo.num_pieces,
+                extensions=self.extensions,
                 limits=self._limits,
                 trace=self._trace,
             )
@@ -330,6 +346,8 @@ class Swarm:
             if event.index not in peer.peer_pieces:
                 peer.have(event.index)
             self.download.update_interest(peer)
+            if self.done and peer.peer_pieces.complete:
+                self._do(peer.close(NOTHING_LEFT))
         if self.done and not self._complete.done():
             self._complete.set_result(None)
 
