@@ -4,6 +4,9 @@ from peerwire import errors
 from peerwire.errors import (
     BencodeError,
     ConnectionClosed,
+    HashRequestFailed,
+    HashRequestRejected,
+    HashRequestTimeout,
     InfoHashMismatch,
     InvalidHandshake,
     LocalProtocolError,
@@ -19,6 +22,7 @@ from peerwire.errors import (
     RequestTimeout,
     StorageError,
 )
+from peerwire.hashes import HashRange
 
 TREE = {
     ProtocolError: PeerWireError,
@@ -32,6 +36,9 @@ TREE = {
     RequestTimeout: RequestFailed,
     RequestCancelled: RequestFailed,
     PeerChoked: RequestFailed,
+    HashRequestFailed: PeerWireError,
+    HashRequestRejected: HashRequestFailed,
+    HashRequestTimeout: HashRequestFailed,
     ConnectionClosed: PeerWireError,
     BencodeError: PeerWireError,
     MetainfoError: PeerWireError,
@@ -76,6 +83,14 @@ def test_a_failed_request_names_its_block(kind):
     error = kind("no answer", 1, 16384, 100)
     assert str(error) == "request for piece 1, bytes 16384+100: no answer"
     assert (error.reason, error.index, error.begin, error.length) == ("no answer", 1, 16384, 100)
+
+
+@pytest.mark.parametrize("kind", [HashRequestFailed, HashRequestRejected, HashRequestTimeout])
+def test_a_failed_hash_request_names_its_range(kind):
+    asked = HashRange(bytes(32), 0, 4, 2, 1)
+    error = kind("no answer", asked)
+    assert str(error) == "hash request layer 0 4+2 proof 1 of 00000000: no answer"
+    assert (error.reason, error.range) == ("no answer", asked)
 
 
 @pytest.mark.parametrize(

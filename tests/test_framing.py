@@ -78,6 +78,8 @@ WRONG_LENGTHS = [
     ((13, 17), (0, 3, 5), "BEP 6, fast extension"),
     ((14, 15), (1, 4), "BEP 6, fast extension"),
     ((16,), (0, 11, 13), "BEP 6, fast extension"),
+    ((21, 23), (0, 47, 49, 80), "BEP 52, peer messages"),
+    ((22,), (0, 47, 49, 79, 81), "BEP 52, peer messages"),
 ]
 
 

@@ -16,6 +16,8 @@ from peerwire.handshake import (
     check_prefix,
     generate_peer_id,
     parse_hash20,
+    parse_info_hashes,
+    truncate_v2,
 )
 from peerwire.version import __version__
 
@@ -190,6 +192,58 @@ def test_what_is_no_hash(value):
 def test_what_is_no_hash_in_bytes(value, said):
     with pytest.raises(LocalProtocolError, match=f"the peer id .*{said}"):
         parse_hash20(value, "peer id")
+
+
+# Info-hashes of v2 (BEP 52)
+
+V2 = bytes(range(32))
+
+
+@pytest.mark.parametrize(
+    "value", [V2, bytearray(V2), memoryview(V2), V2.hex(), V2.hex().upper(), V2[:20], V2[:20].hex()]
+)
+def test_a_v2_info_hash_is_said_truncated(value):
+    assert truncate_v2(value) == V2[:20]
+    assert type(truncate_v2(value)) is bytes
+
+
+@pytest.mark.parametrize("value", ["g" * 64, "é" * 64, "a" * 63, "a" * 65, b"a" * 31, b"", None])
+def test_what_is_no_v2_info_hash(value):
+    with pytest.raises(LocalProtocolError, match="v2 info-hash"):
+        truncate_v2(value)
+
+
+@pytest.mark.parametrize(
+    ("info_hash", "info_hash_v2", "known_as"),
+    [
+        (None, None, (None, None)),
+        (INFO_HASH, None, (INFO_HASH, None)),
+        (INFO_HASH.hex(), V2.hex(), (INFO_HASH, V2[:20])),
+        (INFO_HASH, V2, (INFO_HASH, V2[:20])),
+        (None, V2[:20], (V2[:20], V2[:20])),
+        (V2, None, (V2[:20], V2[:20])),
+        (V2.hex(), None, (V2[:20], V2[:20])),
+        (V2, V2[:20], (V2[:20], V2[:20])),
+        (V2[:20], V2, (V2[:20], V2[:20])),
+    ],
+)
+def test_a_torrent_is_known_by_one_info_hash_or_two(info_hash, info_hash_v2, known_as):
+    assert parse_info_hashes(info_hash, info_hash_v2) == known_as
+
+
+@pytest.mark.parametrize(
+    ("info_hash", "info_hash_v2", "said"),
+    [
+        (V2, INFO_HASH, "is that of a v2 torrent already"),
+        (bytes(19), V2, "the info-hash has 20 bytes, not 19"),
+        (INFO_HASH, bytes(33), "the v2 info-hash has 20 bytes, not 33"),
+        ("a" * 39, None, "no info-hash"),
+        (5, None, "not int"),
+    ],
+)
+def test_what_no_torrent_is_known_by(info_hash, info_hash_v2, said):
+    with pytest.raises(LocalProtocolError, match=said):
+        parse_info_hashes(info_hash, info_hash_v2)
 
 
 # Peer ids

@@ -9,6 +9,7 @@ from peerwire.hashes import (
     MAX_HASHES,
     RANGE_LENGTH,
     HashRange,
+    broken_rule,
     check,
     expected_hashes,
     tree_height,
@@ -80,6 +81,10 @@ def test_numbers_have_32_bits(field, number):
         asked(**{field: number})
 
 
+def test_a_range_is_a_few_words():
+    assert str(asked(1, 0x20, 0x10, 4)) == "layer 1 32+16 proof 4 of 00010203"
+
+
 # The tree
 
 
@@ -138,6 +143,16 @@ def test_the_proof_ends_below_the_root(proof_layers):
 def test_what_the_text_allows_is_accepted(valid):
     height, request_ = valid
     check(request_, height=height)
+    assert broken_rule(request_, height=height) is None
+    assert broken_rule(request_) is None
+
+
+def test_where_the_file_is_not_known_its_tree_may_be_the_highest():
+    assert broken_rule(asked(61, proof_layers=1)) is None
+    assert broken_rule(asked(61, proof_layers=2)) == (
+        "2 proof layers above layer 61 reach the root of a tree of height 63"
+    )
+    assert broken_rule(asked(length=2 * MAX_HASHES)) == "the length 16384 is above 8192"
 
 
 @given(likely_ranges, small)

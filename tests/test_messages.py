@@ -3,11 +3,17 @@ import inspect
 import pytest
 
 from peerwire import messages
+from peerwire.hash_requests import PendingHashRequest
+from peerwire.hashes import HashRange
 from peerwire.messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
+    Extended,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -25,7 +31,7 @@ from peerwire.messages import (
 )
 from peerwire.requests import PendingRequest
 
-from .wires import EXAMPLES
+from .wires import EXAMPLES, HASHES, RANGE
 
 KINDS = [
     kind
@@ -52,6 +58,8 @@ def test_a_message_is_a_line_in_the_log(message, _wire, line):
 def test_what_is_long_is_left_out_of_the_line():
     for message in (Piece(0, 0, bytes(2**17)), Bitfield(bytes(2**17)), Unknown(99, bytes(2**17))):
         assert len(str(message)) < 50
+    largest = HashRange(bytes(32), *[2**32 - 1] * 4)
+    assert len(str(Hashes(largest, [bytes(32)] * 8192))) < 100
 
 
 @pytest.mark.parametrize(
@@ -73,6 +81,10 @@ def test_what_is_long_is_left_out_of_the_line():
         (HaveNone(), 15),
         (Reject(0, 0, 0), 16),
         (AllowedFast(0), 17),
+        (Extended(0, b""), 20),
+        (HashRequest(RANGE), 21),
+        (Hashes(RANGE, []), 22),
+        (HashReject(RANGE), 23),
         (Unknown(77, b""), 77),
     ],
 )
@@ -98,6 +110,12 @@ def fields(message):
             return (index, begin, block)
         case Port(port):
             return (port,)
+        case Extended(extended_id, payload):
+            return (extended_id, payload)
+        case HashRequest(range) | HashReject(range):
+            return (range,)
+        case Hashes(range, hashes):
+            return (range, hashes)
         case Unknown(id, payload):
             return (id, payload)
 
@@ -130,3 +148,6 @@ def test_the_request_a_piece_answers_is_not_what_it_says():
     piece = Piece(1, 2, b"abc", PendingRequest(1, 2, 3))
     assert piece == Piece(1, 2, b"abc")
     assert "request" not in repr(piece)
+    hashes = Hashes(RANGE, HASHES, PendingHashRequest(RANGE))
+    assert hashes == Hashes(RANGE, HASHES)
+    assert "request" not in repr(hashes)

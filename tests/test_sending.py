@@ -5,12 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerwire.errors import LocalProtocolError, PeerChoked, RequestCancelled
+from peerwire.hashes import HashRange
 from peerwire.limits import Limits
 from peerwire.messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -27,7 +31,18 @@ from peerwire.messages import (
 from peerwire.pieces import PieceSet
 from peerwire.requests import RequestEnded
 
-from .wires import Trace, open_wire, receive, requesting_wire, sent, serving_wire
+from .wires import (
+    HASHES,
+    RANGE,
+    Trace,
+    open_wire,
+    receive,
+    requesting_wire,
+    sent,
+    serving_wire,
+    v2_wire,
+    waiting_wire,
+)
 
 
 def refused(wire, say, match, rule):
@@ -413,3 +428,91 @@ def test_the_messages_of_the_fast_extension_need_it(say):
     wire = open_wire(fast=False)
     refused(wire, say, "needs the fast extension, which was not negotiated", "BEP 6")
     assert wire.allowed_fast == set()
+
+
+# Hashes
+
+
+def test_hashes_are_asked_for():
+    wire = v2_wire()
+    assert wire.peer_choking  # BEP 52: regardless of its choke state
+    request = wire.send_hash_request(RANGE, deadline=5.0, context="mine")
+    assert (request.range, request.deadline, request.context) == (RANGE, 5.0, "mine")
+    assert list(wire.hash_requests) == [request]
+    assert sent(wire) == [HashRequest(RANGE)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "match"),
+    [
+        (HashRange(bytes(32), 0, 0, 1, 0), "the length 1 is not a power of two"),
+        (HashRange(bytes(32), 0, 2, 4, 0), "the index 2 is not a multiple"),
+        (HashRange(bytes(32), 0, 0, 16384, 0), "the length 16384 is above 8192"),
+        (HashRange(bytes(32), 63, 0, 2, 0), "layer 63 has no two hashes"),
+        (HashRange(bytes(32), 60, 0, 2, 3), "3 proof layers above layer 60"),
+    ],
+)
+def test_what_is_asked_for_keeps_the_rules(wanted, match):
+    refused(v2_wire(), lambda wire: wire.send_hash_request(wanted), match, "BEP 52")
+
+
+def test_hashes_are_asked_for_once():
+    wire = v2_wire()
+    wire.send_hash_request(RANGE)
+    wire.data_to_send()
+    refused(wire, lambda wire: wire.send_hash_request(RANGE), "is pending already", "BEP 52")
+    assert len(wire.hash_requests) == 1
+
+
+def test_only_so_many_hashes_are_asked_for():
+    wire = v2_wire(limits=Limits(max_hash_requests=2))
+    for index in (0, 2):
+        wire.send_hash_request(HashRange(bytes(32), 0, index, 2, 0))
+    wire.data_to_send()
+    limit = "Limits.max_hash_requests"
+    refused(wire, lambda wire: wire.send_hash_request(RANGE), "2 hash requests are pending", limit)
+
+
+def asked_wire():
+    wire = v2_wire()
+    assert receive(wire, HashRequest(RANGE)) == [HashRequest(RANGE)]
+    return wire
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda wire: wire.send_hashes(RANGE, HASHES), Hashes(RANGE, HASHES)),
+        (lambda wire: wire.send_hash_reject(RANGE), HashReject(RANGE)),
+    ],
+)
+def test_a_hash_request_is_answered_once(answer, said):
+    wire = asked_wire()
+    assert list(wire.peer_hash_requests) == [RANGE]
+    assert answer(wire)
+    assert sent(wire) == [said]
+    assert list(wire.peer_hash_requests) == []
+    assert not wire.send_hashes(RANGE, HASHES)
+    assert not wire.send_hash_reject(RANGE)
+    assert sent(wire) == []
+
+
+@pytest.mark.parametrize("hashes", [[], HASHES[:4], [*HASHES, HASHES[0]], [*HASHES[:4], b""]])
+def test_as_many_hashes_as_the_range_takes(hashes):
+    wire = asked_wire()
+    refused(wire, lambda wire: wire.send_hashes(RANGE, hashes), "takes 5 of 32 bytes", "BEP 52")
+    assert wire.send_hashes(RANGE, HASHES)
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        lambda wire: wire.send_hash_request(RANGE),
+        lambda wire: wire.send_hashes(RANGE, HASHES),
+        lambda wire: wire.send_hash_reject(RANGE),
+    ],
+)
+def test_hashes_are_of_v2_torrents(say):
+    refused(open_wire(), say, "not about a v2 info-hash", "BEP 52")
+    with pytest.raises(LocalProtocolError, match="while waiting for the peer's handshake"):
+        say(waiting_wire(info_hash_v2=RANGE.pieces_root))

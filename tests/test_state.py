@@ -7,10 +7,12 @@ from peerwire.errors import (
     RequestTimeout,
 )
 from peerwire.handshake import HANDSHAKE_LENGTH, PEER_ID_PREFIX, Handshake, Reserved
+from peerwire.hash_requests import HashRequestEnded
 from peerwire.limits import Limits
 from peerwire.messages import (
     AllowedFast,
     Bitfield,
+    HashRequest,
     Have,
     HaveAll,
     Interested,
@@ -24,10 +26,12 @@ from peerwire.state import DEFAULT_RESERVED, Role, State
 from peerwire.wire import Wire
 
 from .wires import (
+    HASHES,
     INFO_HASH,
     NO_BITS,
     OUR_ID,
     PEER_ID,
+    RANGE,
     Trace,
     open_wire,
     peer_handshake,
@@ -35,6 +39,7 @@ from .wires import (
     requesting_wire,
     sent,
     serving_wire,
+    v2_wire,
 )
 
 # How it begins
@@ -53,6 +58,14 @@ def test_a_responder_waits():
     assert wire.state is State.HANDSHAKE
     assert wire.info_hash is None
     assert wire.data_to_send() == b""
+
+
+def test_an_initiator_offers_v2_where_it_knows_the_torrent_as_a_hybrid():
+    wire = Wire("initiator", INFO_HASH, OUR_ID, info_hash_v2=bytes(32))
+    assert wire.info_hash_v2 == bytes(20)
+    assert not wire.v2
+    offer = DEFAULT_RESERVED | Reserved.V2
+    assert wire.data_to_send() == Handshake(INFO_HASH, OUR_ID, offer).encode()
 
 
 def test_an_initiator_has_to_say_which_torrent():
@@ -165,6 +178,9 @@ def test_both_ways_to_fetch_bytes_give_the_same():
         lambda wire: wire.send_port(1),
         lambda wire: wire.send_suggest(0),
         lambda wire: wire.send_allowed_fast(0),
+        lambda wire: wire.send_hash_request(RANGE),
+        lambda wire: wire.send_hashes(RANGE, HASHES),
+        lambda wire: wire.send_hash_reject(RANGE),
     ],
 )
 def test_nothing_is_said_before_the_handshakes_or_after_the_end(say):
@@ -266,6 +282,19 @@ def test_closing_ends_everything():
         assert str(event.error) == str(wire.closed)
         assert event.error is not wire.closed
     assert wire.data_to_send() == b""
+
+
+def test_closing_ends_what_is_asked_of_hashes_too():
+    wire = v2_wire()
+    request = wire.send_hash_request(RANGE, deadline=1.0)
+    assert list(wire.hash_requests) == [request]
+    receive(wire, HashRequest(RANGE))
+    wire.close("enough")
+    (event,) = ended(wire)
+    assert isinstance(event, HashRequestEnded)
+    assert event.request is request
+    assert str(event.error) == str(wire.closed)
+    assert len(wire.hash_requests) == len(wire.peer_hash_requests) == 0
 
 
 def test_what_was_said_before_the_end_can_still_be_fetched():

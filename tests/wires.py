@@ -7,11 +7,16 @@ from hypothesis import strategies as st
 from peerwire.errors import RemoteProtocolError
 from peerwire.framing import Framing
 from peerwire.handshake import Handshake, Reserved
+from peerwire.hashes import HashRange
 from peerwire.messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
+    Extended,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -33,6 +38,11 @@ OUR_ID = b"-PW0000-ourselvesxyz"
 PEER_ID = b"-TR4060-somebodyelse"
 NO_BITS = Reserved(0)
 
+#: Two hashes, and an uncle for each of three proof layers.
+RANGE = HashRange(bytes(range(32)), 1, 4, 2, 3)
+RANGE_HEX = bytes(range(32)).hex() + "00000001 00000004 00000002 00000003"
+HASHES = [bytes([n]) * 32 for n in range(5)]
+
 #: One of each message, with what it is on the wire and in the log.
 EXAMPLES = [
     (KeepAlive(), "00000000", "keep-alive"),
@@ -51,11 +61,30 @@ EXAMPLES = [
     (HaveNone(), "00000001 0f", "have none"),
     (Reject(1, 2, 3), "0000000d 10 00000001 00000002 00000003", "reject 1:2+3"),
     (AllowedFast(2), "00000005 11 00000002", "allowed fast 2"),
+    (Extended(3, b"abc"), "00000005 14 03616263", "extended id 3, 3 bytes"),
+    (
+        HashRequest(RANGE),
+        f"00000031 15 {RANGE_HEX}",
+        "hash request layer 1 4+2 proof 3 of 00010203",
+    ),
+    (
+        Hashes(RANGE, HASHES),
+        f"000000d1 16 {RANGE_HEX} {b''.join(HASHES).hex()}",
+        "hashes layer 1 4+2 proof 3 of 00010203, 5 hashes",
+    ),
+    (
+        HashReject(RANGE),
+        f"00000031 17 {RANGE_HEX}",
+        "hash reject layer 1 4+2 proof 3 of 00010203",
+    ),
     (Unknown(99, b"\x00de"), "00000004 63 006465", "unknown id 99, 3 bytes"),
 ]
 
 u32 = st.integers(0, 2**32 - 1)
 blocks = st.binary(max_size=40)
+
+digests = st.binary(min_size=32, max_size=32)
+ranges = st.builds(HashRange, digests, u32, u32, u32, u32)
 
 #: The ids that no message of ours has.
 unknown_ids = st.sampled_from([10, 11, 12, 18, 19, *range(24, 256)])
@@ -72,6 +101,9 @@ messages = st.one_of(
     st.builds(Suggest, u32),
     st.builds(Reject, u32, u32, u32),
     st.builds(AllowedFast, u32),
+    st.builds(HashRequest, ranges),
+    st.builds(Hashes, ranges, st.lists(digests, max_size=3)),
+    st.builds(HashReject, ranges),
     st.builds(Unknown, unknown_ids, blocks),
 )
 
@@ -128,13 +160,25 @@ def peer_handshake(*, fast=True, peer_id=PEER_ID, info_hash=INFO_HASH):
     return Handshake(info_hash, peer_id, Reserved.FAST if fast else NO_BITS).encode()
 
 
-def open_wire(*, fast=True, role="responder", now=0.0, **options):
+def waiting_wire(role="responder", info_hash=INFO_HASH, **options):
+    """A wire whose peer has said nothing yet."""
+    wire = Wire(role, info_hash, OUR_ID, **{"reserved": Reserved.FAST, **options})
+    wire.data_to_send()
+    return wire
+
+
+def open_wire(*, fast=True, now=0.0, **options):
     """A wire after both handshakes, with nothing to hand out."""
-    wire = Wire(role, INFO_HASH, OUR_ID, now=now, **{"reserved": Reserved.FAST, **options})
+    wire = waiting_wire(now=now, **options)
     wire.receive_data(peer_handshake(fast=fast), now)
     wire.events_received()
     wire.data_to_send()
     return wire
+
+
+def v2_wire(**options):
+    """An open wire about a v2 torrent."""
+    return open_wire(info_hash_v2=INFO_HASH, **options)
 
 
 def requesting_wire(**options):

@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 from .errors import InvalidHandshake, MessageTooBig, RemoteProtocolError
 from .handshake import PROTOCOL
+from .hashes import HASH_LENGTH, RANGE_LENGTH, HashRange
 from .messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
     Extended,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -62,6 +66,12 @@ def _fixed(kind: type[Message], layout: str = "") -> tuple[int, Callable[[Buffer
     return struct.size, lambda view: kind(*unpack(view))
 
 
+def _ranged(
+    kind: type[HashRequest] | type[HashReject],
+) -> tuple[int, Callable[[Buffer], Message]]:
+    return RANGE_LENGTH, lambda view: kind(HashRange.decode(view))
+
+
 #: Message id to (payload length, decoder); the length of those of any length is checked elsewhere.
 _FIXED = {
     Choke.id: _fixed(Choke),
@@ -77,11 +87,18 @@ _FIXED = {
     HaveNone.id: _fixed(HaveNone),
     Reject.id: _fixed(Reject, ">III"),
     AllowedFast.id: _fixed(AllowedFast, ">I"),
+    HashRequest.id: _ranged(HashRequest),
+    HashReject.id: _ranged(HashReject),
 }
 
-
 #: Where the layout of a message stands, where it is in neither BEP 3 nor BEP 6.
-_RULES = {Port.id: "BEP 5, BitTorrent protocol extension", Extended.id: "BEP 10"}
+_RULES = {
+    Port.id: "BEP 5, BitTorrent protocol extension",
+    Extended.id: "BEP 10",
+    HashRequest.id: "BEP 52, peer messages",
+    Hashes.id: "BEP 52, peer messages",
+    HashReject.id: "BEP 52, peer messages",
+}
 
 
 class Framing:
@@ -176,7 +193,17 @@ class Framing:
             if length < 2:
                 raise self._wrong_length(message_id, 0, "at least 1")
             return Extended(payload[0], bytes(payload[1:]))
+        if message_id == Hashes.id:
+            return self._decode_hashes(payload)
         return Unknown(message_id, bytes(payload))
+
+    def _decode_hashes(self, payload: memoryview) -> Hashes:
+        if len(payload) < RANGE_LENGTH or (len(payload) - RANGE_LENGTH) % HASH_LENGTH:
+            expected = f"{RANGE_LENGTH} and a multiple of {HASH_LENGTH}"
+            raise self._wrong_length(Hashes.id, len(payload), expected)
+        starts = range(RANGE_LENGTH, len(payload), HASH_LENGTH)
+        hashes = [bytes(payload[start : start + HASH_LENGTH]) for start in starts]
+        return Hashes(HashRange.decode(payload[:RANGE_LENGTH]), hashes)
 
     def _too_big(self, length: int) -> RemoteProtocolError:
         if length == _SECOND_HANDSHAKE:

@@ -24,6 +24,8 @@ __all__ = [
     "check_prefix",
     "generate_peer_id",
     "parse_hash20",
+    "parse_info_hashes",
+    "truncate_v2",
 ]
 
 #: What every handshake begins with: the length of the protocol's name, and the name (BEP 3).
@@ -33,6 +35,7 @@ PROTOCOL = b"\x13BitTorrent protocol"
 HANDSHAKE_LENGTH = 68
 
 _RULE = "BEP 3, peer protocol"
+_RULE_V2 = "BEP 52, infohash"
 
 #: What else connects to an open port, by how it begins.
 _STRANGERS = {
@@ -190,6 +193,60 @@ def parse_hash20(value: bytes | str, what: str = "info-hash") -> bytes:
     )
 
 
+def truncate_v2(value: bytes | str) -> bytes:
+    """Take a v2 info-hash as people have it (BEP 52, infohash).
+
+    Args:
+        value: 32 bytes or 64 hex digits; or already truncated, 20 bytes or 40 hex digits.
+
+    Returns:
+        The first 20 bytes, which are what a handshake says.
+
+    Raises:
+        LocalProtocolError: It is none of these.
+    """
+    if not _is_whole_v2(value):
+        return parse_hash20(value, "v2 info-hash")
+    if not isinstance(value, str):
+        return bytes(value[:20])
+    try:
+        return binascii.unhexlify(value)[:20]
+    except ValueError:
+        raise LocalProtocolError(
+            f"{value!r} is no v2 info-hash: 64 hex digits or 32 bytes are", rule=_RULE_V2
+        ) from None
+
+
+def parse_info_hashes(
+    info_hash: bytes | str | None, info_hash_v2: bytes | str | None
+) -> tuple[bytes | None, bytes | None]:
+    """Sort out by which info-hashes a torrent is known (BEP 52, upgrade path).
+
+    Args:
+        info_hash: See `parse_hash20`; or 32 bytes, or 64 hex digits, of a v2 torrent.
+        info_hash_v2: See `truncate_v2`.
+
+    Returns:
+        The one to begin with, and that of v2, each 20 bytes, or None where there is none. They
+        are the same for a torrent that is v2 only.
+
+    Raises:
+        LocalProtocolError: One of them is no info-hash.
+    """
+    v2 = None if info_hash_v2 is None else truncate_v2(info_hash_v2)
+    if info_hash is None:
+        return v2, v2
+    if not _is_whole_v2(info_hash):
+        return parse_hash20(info_hash), v2
+    only = truncate_v2(info_hash)
+    if v2 not in (None, only):
+        raise LocalProtocolError(
+            f"the info-hash is that of a v2 torrent already, so info_hash_v2={v2!r} is no other",
+            rule=_RULE_V2,
+        )
+    return only, only
+
+
 def azureus_prefix(code: str, version: str) -> bytes:
     """Make a peer id's prefix in the Azureus style (BEP 20).
 
@@ -224,6 +281,13 @@ def generate_peer_id(prefix: bytes = PEER_ID_PREFIX) -> bytes:
     letters = string.ascii_letters + string.digits
     rest = "".join(secrets.choice(letters) for _ in range(20 - len(prefix)))
     return prefix + rest.encode()
+
+
+def _is_whole_v2(value: bytes | str) -> bool:
+    """Whether it has the length of a v2 info-hash that is not truncated."""
+    if isinstance(value, str):
+        return len(value) == 64
+    return isinstance(value, bytes | bytearray | memoryview) and len(value) == 32
 
 
 def _exactly_20(value: bytes, what: str) -> bytes:

@@ -10,8 +10,10 @@ from .errors import LocalProtocolError, RemoteProtocolError
 __all__ = [
     "HASH_LENGTH",
     "MAX_HASHES",
+    "MAX_HEIGHT",
     "RANGE_LENGTH",
     "HashRange",
+    "broken_rule",
     "check",
     "expected_hashes",
     "tree_height",
@@ -23,6 +25,9 @@ HASH_LENGTH = 32
 #: Hashes of the base layer that one request may ask for. BEP 52 asks requesters to stop at 512;
 #: libtorrent asks for the blocks of a whole piece and serves 8192, those of 128 MiB.
 MAX_HASHES = 8192
+
+#: The highest layer there is: 2^63 blocks are more than any file has.
+MAX_HEIGHT = 63
 
 _RULE = "BEP 52, peer messages, hash request"
 
@@ -84,6 +89,12 @@ class HashRange:
             self.pieces_root, self.base_layer, self.index, self.length, self.proof_layers
         )
 
+    def __str__(self) -> str:
+        return (
+            f"layer {self.base_layer} {self.index}+{self.length} proof {self.proof_layers} "
+            f"of {self.pieces_root[:4].hex()}"
+        )
+
 
 def tree_height(num_leaves: int) -> int:
     """Returns how many layers a tree has above its leaves: 0 for one leaf, or for none.
@@ -110,22 +121,38 @@ def check(request: HashRange, *, height: int, max_length: int = MAX_HASHES) -> N
         RemoteProtocolError: It breaks a rule; which one, the message says. libtorrent and
             anacrolix answer such a request with a hash reject and stay connected.
     """
+    what = broken_rule(request, height=height, max_length=max_length)
+    if what is not None:
+        raise RemoteProtocolError(f"not a range of hashes: {what}", rule=_RULE)
+
+
+def broken_rule(
+    request: HashRange, *, height: int = MAX_HEIGHT, max_length: int = MAX_HASHES
+) -> str | None:
+    """Say what `check` would raise; None if nothing.
+
+    Args:
+        request: What was asked for.
+        height: Of the file's tree; by default of the highest, where the file is not known.
+        max_length: The most hashes of the base layer that are served.
+    """
     length, index, layer = request.length, request.index, request.base_layer
     if length < 2 or length.bit_count() != 1:
-        raise _broken(f"the length {length} is not a power of two from 2 on")
+        return f"the length {length} is not a power of two from 2 on"
     if length > max_length:
-        raise _broken(f"the length {length} is above {max_length}")
+        return f"the length {length} is above {max_length}"
     if index % length:
-        raise _broken(f"the index {index} is not a multiple of the length {length}")
+        return f"the index {index} is not a multiple of the length {length}"
     if layer >= height:
-        raise _broken(f"layer {layer} has no two hashes in a tree of height {height}")
+        return f"layer {layer} has no two hashes in a tree of height {height}"
     if index + length > 1 << height - layer:
-        raise _broken(f"hashes {index}+{length} of a layer of {1 << height - layer}")
+        return f"hashes {index}+{length} of a layer of {1 << height - layer}"
     if layer + request.proof_layers >= height:
-        raise _broken(
+        return (
             f"{request.proof_layers} proof layers above layer {layer} "
             f"reach the root of a tree of height {height}"
         )
+    return None
 
 
 def expected_hashes(request: HashRange) -> int:
@@ -136,7 +163,3 @@ def expected_hashes(request: HashRange) -> int:
     """
     derived = request.length.bit_length() - 2
     return request.length + max(request.proof_layers - derived, 0)
-
-
-def _broken(what: str) -> RemoteProtocolError:
-    return RemoteProtocolError(f"not a range of hashes: {what}", rule=_RULE)

@@ -11,6 +11,10 @@ from struct import Struct
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .hash_requests import PendingHashRequest
+    from .hashes import HashRange
     from .requests import PendingRequest
 
 __all__ = [
@@ -32,6 +36,9 @@ __all__ = [
     "Reject",
     "AllowedFast",
     "Extended",
+    "HashRequest",
+    "Hashes",
+    "HashReject",
     "Unknown",
     "Buffer",
 ]
@@ -286,6 +293,59 @@ class Extended(Message):
 
     def __str__(self) -> str:
         return f"extended {self.label or f'id {self.extended_id}'}, {len(self.payload)} bytes"
+
+
+@dataclass(slots=True)
+class _Ranged(Message):
+    range: HashRange
+
+    def encode(self) -> bytes:
+        payload = self.range.encode()
+        return _HEADER.pack(1 + len(payload), self.id) + payload
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.range}"
+
+
+@dataclass(slots=True)
+class HashRequest(_Ranged):
+    """Asks for the hashes of `range`, in a file's tree (BEP 52, peer messages)."""
+
+    id: ClassVar[int] = 21
+    name: ClassVar[str] = "hash request"
+
+
+@dataclass(slots=True)
+class Hashes(Message):
+    """The answer to a hash request (BEP 52, peer messages).
+
+    Attributes:
+        range: What was asked for.
+        hashes: 32 bytes each: those of the base layer, then the uncles from the lowest up.
+        request: The request that it answers, in a message received by a `Wire`.
+    """
+
+    range: HashRange
+    hashes: Sequence[bytes]
+    request: PendingHashRequest | None = field(default=None, compare=False, repr=False)
+    id: ClassVar[int] = 22
+    name: ClassVar[str] = "hashes"
+    __match_args__ = ("range", "hashes")
+
+    def encode(self) -> bytes:  # noqa: D102
+        payload = self.range.encode() + b"".join(self.hashes)
+        return _HEADER.pack(1 + len(payload), self.id) + payload
+
+    def __str__(self) -> str:
+        return f"hashes {self.range}, {len(self.hashes)} hashes"
+
+
+@dataclass(slots=True)
+class HashReject(_Ranged):
+    """A hash request will not be answered with hashes (BEP 52, peer messages)."""
+
+    id: ClassVar[int] = 23
+    name: ClassVar[str] = "hash reject"
 
 
 @dataclass(slots=True)

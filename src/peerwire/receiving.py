@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .errors import PeerChoked, RemoteProtocolError, RequestRejected
+from .errors import HashRequestRejected, PeerChoked, RemoteProtocolError, RequestRejected
+from .hash_requests import HashRequestEnded
+from .hashes import broken_rule, expected_hashes
 from .messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
     Extended,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -37,6 +42,7 @@ from .requests import RequestEnded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .hashes import HashRange
     from .wire import Wire
 
 __all__ = ["RECEIVERS", "check_against_num_pieces"]
@@ -242,6 +248,58 @@ def _extended_handshake(wire: Wire, payload: bytes) -> None:
     wire._events.append(handshake)
 
 
+def _hash_request(wire: Wire, message: HashRequest) -> bool:
+    _check_v2(wire, message)
+    why_not = _why_no_hashes(wire, message.range)
+    if why_not is None:
+        wire.peer_hash_requests[message.range] = message
+        return True
+    wire._note("!", f"{message} not served: {why_not}")
+    wire._send(HashReject(message.range))  # BEP 52: it MUST be answered; libtorrent does the same
+    return False
+
+
+def _why_no_hashes(wire: Wire, asked: HashRange) -> str | None:
+    if asked in wire.peer_hash_requests:
+        return "asked for already"
+    if len(wire.peer_hash_requests) >= wire.limits.max_peer_hash_requests:
+        return f"{len(wire.peer_hash_requests)} hash requests are pending"
+    return broken_rule(asked)
+
+
+def _hashes(wire: Wire, message: Hashes) -> bool:
+    _check_v2(wire, message)
+    request = wire._hash_requests.get(message.range)
+    if request is None and not wire._hash_requests.forgive(message.range):
+        raise RemoteProtocolError(
+            f"{message}, which were not asked for",
+            rule="BEP 52, peer messages: hashes answer a hash request",
+        )
+    if len(message.hashes) != expected_hashes(message.range):
+        raise RemoteProtocolError(
+            f"{message}, where {expected_hashes(message.range)} answer",
+            rule="BEP 52, peer messages: the base layer, then an uncle for each proof layer above "
+            "what follows from it",
+        )
+    message.request = wire._hash_requests.answered(message.range)
+    return request is not None  # or it comes too late for whoever asked
+
+
+def _hash_reject(wire: Wire, message: HashReject) -> bool:
+    _check_v2(wire, message)
+    try:
+        request = wire._hash_requests.rejected(message.range)
+    except KeyError:
+        raise RemoteProtocolError(
+            f"{message}, which was not asked for",
+            rule="BEP 52, peer messages: hash reject",
+        ) from None
+    if request is not None:
+        error = HashRequestRejected("the peer rejected it", request.range)
+        wire._events.append(HashRequestEnded(request, error))
+    return True
+
+
 def _unknown(_wire: Wire, _message: Unknown) -> bool:
     return True
 
@@ -274,6 +332,14 @@ def _check_fast(wire: Wire, message: Message) -> None:
         )
 
 
+def _check_v2(wire: Wire, message: Message) -> None:
+    if not wire.v2:  # libtorrent closes such a connection as well
+        raise RemoteProtocolError(
+            f"{message} on a connection that is not about a v2 info-hash",
+            rule="BEP 52, upgrade path",
+        )
+
+
 def _check_announcement(wire: Wire, message: Message) -> None:
     # libtorrent and Transmission let a late one replace what they knew; aria2 sends one
     # mid-session to a peer without the fast extension.
@@ -303,5 +369,8 @@ RECEIVERS: dict[type[Message], Receiver] = {
     Reject: _reject,
     AllowedFast: _allowed_fast,
     Extended: _extended,
+    HashRequest: _hash_request,
+    Hashes: _hashes,
+    HashReject: _hash_reject,
     Unknown: _unknown,
 }

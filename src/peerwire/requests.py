@@ -1,13 +1,13 @@
 """The requests of one wire: what we asked for, and what we were asked for.
 
-Both tables are keyed by (index, begin, length), so that finding a request costs the same
-however many are outstanding.
+The tables are keyed by what names an answer, (index, begin, length) for a block, so that finding a
+request costs the same however many are outstanding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 from .errors import LocalProtocolError
 
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from .errors import PeerWireError
     from .messages import Request
 
-__all__ = ["BlockKey", "IncomingRequests", "OutgoingRequests", "PendingRequest", "RequestEnded"]
+__all__ = [
+    "BlockKey",
+    "IncomingRequests",
+    "OutgoingRequests",
+    "Outstanding",
+    "PendingRequest",
+    "RequestEnded",
+]
 
 #: Piece index, offset in the piece and length, in bytes: what names a block.
 BlockKey: TypeAlias = tuple[int, int, int]
@@ -68,22 +75,41 @@ class RequestEnded:
         return f"{self.request} ended: {self.error}"
 
 
-class OutgoingRequests:
-    """What we asked of the peer.
+class _Pending(Protocol):
+    """A request that has not been answered."""
 
-    A request that was taken back under BEP 6 is still owed an answer, a piece or a reject; it is
-    remembered as abandoned so that the answer is not taken for a violation.
+    @property
+    def key(self) -> Any:
+        """What its answer is known by."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When it is given up; None for never."""
+
+
+K = TypeVar("K")
+R = TypeVar("R", bound=_Pending)
+
+
+class Outstanding(Generic[K, R]):
+    """What was asked of the peer, by what the answer is known by.
+
+    A request that was given up may still be owed an answer; it is remembered as abandoned so that
+    the answer is not taken for a violation.
 
     Args:
-        max_abandoned: How many blocks of those are remembered. Of the oldest beyond, only the
-            number of answers owed is: that many answers to whatever are let pass.
+        max_abandoned: How many of those are remembered. Of the oldest beyond, only the number of
+            answers owed is: that many answers to whatever are let pass.
     """
 
     __slots__ = ("_abandoned", "_earliest", "_forgotten", "_max_abandoned", "_pending")
 
+    _RULE: ClassVar[str]
+    _ADVICE: ClassVar[str]
+
     def __init__(self, max_abandoned: int) -> None:
-        self._pending: dict[BlockKey, PendingRequest] = {}
-        self._abandoned: dict[BlockKey, int] = {}
+        self._pending: dict[K, R] = {}
+        self._abandoned: dict[K, int] = {}
         self._forgotten = 0
         self._max_abandoned = max_abandoned
         self._earliest: float | None = None
@@ -91,10 +117,10 @@ class OutgoingRequests:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def __iter__(self) -> Iterator[PendingRequest]:
+    def __iter__(self) -> Iterator[R]:
         return iter(self._pending.values())
 
-    def __contains__(self, key: BlockKey) -> bool:
+    def __contains__(self, key: K) -> bool:
         return key in self._pending
 
     @property
@@ -106,17 +132,16 @@ class OutgoingRequests:
         """
         return self._earliest
 
-    def add(self, request: PendingRequest) -> None:
+    def add(self, request: R) -> None:
         """Remembers a request.
 
         Raises:
-            LocalProtocolError: The same block is asked for already: its answer could not be
-                told from the other's.
+            LocalProtocolError: The same is asked for already: its answer could not be told from
+                the other's.
         """
         if request.key in self._pending:
             raise LocalProtocolError(
-                f"{request} is pending already; cancel it first or wait for its answer",
-                rule="BEP 3, peer messages: an answer is known by index, begin and length",
+                f"{request} is pending already; {self._ADVICE}", rule=self._RULE
             )
         self._pending[request.key] = request
         if request.deadline is None:
@@ -124,28 +149,28 @@ class OutgoingRequests:
         if self._earliest is None or request.deadline < self._earliest:
             self._earliest = request.deadline
 
-    def get(self, key: BlockKey) -> PendingRequest | None:
-        """Returns the pending request for a block; None when there is none."""
+    def get(self, key: K) -> R | None:
+        """Returns the pending request that is known by this; None when there is none."""
         return self._pending.get(key)
 
-    def answered(self, key: BlockKey) -> PendingRequest | None:
-        """Takes out the request that a block answers; None when there is none."""
+    def answered(self, key: K) -> R | None:
+        """Takes out the request that is answered; None when there is none."""
         return self._pending.pop(key, None)
 
-    def rejected(self, key: BlockKey) -> PendingRequest | None:
+    def rejected(self, key: K) -> R | None:
         """Takes out the request that a reject answers; None when it was given up before.
 
         Raises:
             KeyError: It was never made.
         """
-        # An abandoned request is older than a pending one for the same block: it is answered first.
+        # An abandoned request is older than a pending one for the same: it is answered first.
         if key in self._pending and key not in self._abandoned:
             return self._pending.pop(key)
         if self.forgive(key):
             return None
         raise KeyError(key)
 
-    def abandon(self, key: BlockKey, *, owed: bool) -> PendingRequest | None:
+    def abandon(self, key: K, *, owed: bool) -> R | None:
         """Takes a request back; None when it is not pending.
 
         Args:
@@ -159,7 +184,7 @@ class OutgoingRequests:
                 self._forgotten += self._abandoned.pop(next(iter(self._abandoned)))
         return request
 
-    def forgive(self, key: BlockKey) -> bool:
+    def forgive(self, key: K) -> bool:
         """Whether this answer was still owed to a request that was taken back; now it is not."""
         count = self._abandoned.pop(key, 0)
         if count > 1:
@@ -171,7 +196,7 @@ class OutgoingRequests:
         self._forgotten -= 1
         return True
 
-    def expire(self, now: float) -> list[PendingRequest]:
+    def expire(self, now: float) -> list[R]:
         """Returns the pending requests whose deadline has come, the oldest first.
 
         They stay pending until they are taken back with `abandon`.
@@ -182,7 +207,7 @@ class OutgoingRequests:
         self._earliest = min(deadlines, default=None)
         return [r for r in self if r.deadline is not None and r.deadline <= now]
 
-    def clear(self) -> list[PendingRequest]:
+    def clear(self) -> list[R]:
         """Forgets everything and returns what was pending, the oldest first."""
         ended = list(self._pending.values())
         self._pending.clear()
@@ -190,6 +215,18 @@ class OutgoingRequests:
         self._forgotten = 0
         self._earliest = None
         return ended
+
+
+class OutgoingRequests(Outstanding[BlockKey, PendingRequest]):
+    """What blocks we asked of the peer.
+
+    Under BEP 6, one that was taken back is still owed an answer, a piece or a reject.
+    """
+
+    __slots__ = ()
+
+    _RULE: ClassVar[str] = "BEP 3, peer messages: an answer is known by index, begin and length"
+    _ADVICE: ClassVar[str] = "cancel it first or wait for its answer"
 
 
 class IncomingRequests:

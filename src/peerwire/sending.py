@@ -9,11 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import LocalProtocolError, PeerChoked, RequestCancelled
+from .hash_requests import PendingHashRequest
+from .hashes import HASH_LENGTH, broken_rule, expected_hashes
 from .messages import (
     AllowedFast,
     Bitfield,
     Choke,
     Extended,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -31,7 +36,10 @@ from .requests import PendingRequest
 from .state import WireState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .extensions.base import Extension
+    from .hashes import HashRange
     from .messages import Buffer
 
 __all__ = ["Sending"]
@@ -251,6 +259,77 @@ class Sending(WireState):
         self.allowed_fast.add(index)
         self._send(message)
 
+    def send_hash_request(
+        self, wanted: HashRange, *, deadline: float | None = None, context: object = None
+    ) -> PendingHashRequest:
+        """Asks for hashes of a file's tree, whether the peer chokes us or not (BEP 52).
+
+        The answer is an event: a `Hashes` whose `request` is the one returned here, or a
+        `HashRequestEnded`. Its hashes are still to be checked, see `torrent.merkle.verify`.
+
+        Args:
+            wanted: Which hashes.
+            deadline: When to give up; None for never.
+            context: Kept in the request for the caller.
+
+        Raises:
+            LocalProtocolError: The connection is not about a v2 info-hash, the range breaks a
+                rule or is asked for already, or too many are.
+        """
+        self._require_v2("a hash request")
+        why_not = broken_rule(wanted)
+        if why_not is not None:
+            raise LocalProtocolError(
+                f"not a range of hashes: {why_not}", rule="BEP 52, peer messages, hash request"
+            )
+        if len(self._hash_requests) >= self.limits.max_hash_requests:
+            raise LocalProtocolError(
+                f"{len(self._hash_requests)} hash requests are pending; wait for one to end",
+                rule="Limits.max_hash_requests",
+            )
+        request = PendingHashRequest(wanted, deadline, context)
+        self._hash_requests.add(request)
+        self._send(HashRequest(wanted))
+        return request
+
+    def send_hashes(self, asked: HashRange, hashes: Sequence[bytes]) -> bool:
+        """Answers a hash request of the peer (BEP 52).
+
+        Args:
+            asked: What it asked for.
+            hashes: 32 bytes each: the base layer's, then the uncles from the lowest up.
+
+        Returns:
+            Whether the peer still waits for it. If not, nothing is sent.
+
+        Raises:
+            LocalProtocolError: They are too many or too few, or one is not 32 bytes.
+        """
+        self._require_v2("hashes")
+        if asked not in self.peer_hash_requests:
+            return False
+        needed = expected_hashes(asked)
+        if len(hashes) != needed or any(len(each) != HASH_LENGTH for each in hashes):
+            raise LocalProtocolError(
+                f"{len(hashes)} hashes for {asked}, which takes {needed} of {HASH_LENGTH} bytes",
+                rule="BEP 52, peer messages, hashes",
+            )
+        del self.peer_hash_requests[asked]
+        self._send(Hashes(asked, hashes))
+        return True
+
+    def send_hash_reject(self, asked: HashRange) -> bool:
+        """Lets a hash request of the peer go unserved (BEP 52).
+
+        Returns:
+            Whether it was pending.
+        """
+        self._require_v2("a hash reject")
+        if self.peer_hash_requests.pop(asked, None) is None:
+            return False
+        self._send(HashReject(asked))
+        return True
+
     def send_extended_handshake(self) -> None:
         """Tells the peer of our extensions, anew if it was told before (BEP 10).
 
@@ -285,6 +364,13 @@ class Sending(WireState):
             raise LocalProtocolError(
                 f"{name} needs the fast extension, which was not negotiated with this peer",
                 rule="BEP 6",
+            )
+
+    def _require_v2(self, name: str) -> None:
+        self._require_open()
+        if not self.v2:
+            raise LocalProtocolError(
+                f"{name} on a connection that is not about a v2 info-hash", rule="BEP 52"
             )
 
     def _require_first(self, name: str) -> None:

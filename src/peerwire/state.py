@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from .errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
 from .extensions.registry import Extensions, our_handshake
 from .framing import Framing
-from .handshake import Handshake, Reserved, generate_peer_id, parse_hash20
+from .handshake import (
+    Handshake,
+    Reserved,
+    generate_peer_id,
+    parse_hash20,
+    parse_info_hashes,
+)
+from .hash_requests import HashRequestEnded, OutgoingHashRequests
 from .limits import DEFAULT_LIMITS, Limits
 from .messages import (
     AllowedFast,
     Cancel,
     Extended,
+    HashReject,
+    HashRequest,
     Have,
     KeepAlive,
     Message,
@@ -30,12 +39,13 @@ if TYPE_CHECKING:
 
     from .errors import PeerWireError
     from .extensions.base import Extension
+    from .hashes import HashRange
     from .messages import Buffer
 
 __all__ = ["DEFAULT_RESERVED", "Event", "Mark", "Role", "State", "Trace", "WireState"]
 
-#: What `Wire.events_received` hands out: a `Message`, `Handshake`, `ExtendedHandshake` or
-#: `RequestEnded`, or whatever an `Extension` makes of its messages.
+#: What `Wire.events_received` hands out: a `Message`, `Handshake`, `ExtendedHandshake`,
+#: `RequestEnded` or `HashRequestEnded`, or whatever an `Extension` makes of its messages.
 Event: TypeAlias = object
 
 #: The marks of the log: ``>`` sent and ``<`` received (a message or handshake), ``=`` a state,
@@ -54,7 +64,7 @@ DEFAULT_RESERVED = Reserved.FAST | Reserved.EXTENSION
 #: What leaves a bitfield the first message all the same: keep-alives are ignored (BEP 3), a
 #: reject only answers a peer that asks before it was told what there is, and an extended handshake
 #: comes immediately after the handshake (BEP 10).
-_ASIDES = frozenset({KeepAlive.name, Reject.name, Extended.name})
+_ASIDES = frozenset({KeepAlive.name, Reject.name, HashReject.name, Extended.name})
 
 
 class Role(enum.StrEnum):
@@ -85,6 +95,7 @@ class WireState:
         info_hash: bytes | str | None = None,
         peer_id: bytes | str | None = None,
         *,
+        info_hash_v2: bytes | str | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
         num_pieces: int | None = None,
         extensions: Iterable[Callable[[], Extension]] = (),
@@ -94,7 +105,7 @@ class WireState:
         now: float = 0.0,
     ) -> None:
         self.role = Role(role)
-        self.info_hash = None if info_hash is None else parse_hash20(info_hash)
+        self.info_hash, self.info_hash_v2 = parse_info_hashes(info_hash, info_hash_v2)
         self.peer_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id, "peer id")
         self.reserved = reserved
         self.limits = limits
@@ -106,6 +117,7 @@ class WireState:
         self.closed: ConnectionClosed | None = None  #: Who ended the wire, and why.
         self.peer_handshake: Handshake | None = None
         self.fast = False  #: Whether both sides announced the fast extension (BEP 6).
+        self.v2 = False  #: Whether both sides settled on the v2 info-hash (BEP 52).
         self.extended = False  #: Whether both sides announced the extension protocol (BEP 10).
         self.extensions = Extensions(
             extensions, self.send_extended, our_handshake(reqq=limits.max_peer_requests)
@@ -119,6 +131,8 @@ class WireState:
         self.allowed_fast: set[int] = set()  #: Pieces the peer may ask for while choked.
         self.peer_allowed_fast: set[int] = set()  #: Pieces we may ask for while choked.
         self.peer_suggested: set[int] = set()
+        #: What hashes the peer asked for and was not answered, the oldest first.
+        self.peer_hash_requests: dict[HashRange, HashRequest] = {}
 
         self.uploaded = 0  #: Block bytes sent.
         self.downloaded = 0  #: Block bytes received that were asked for.
@@ -132,6 +146,7 @@ class WireState:
         self._framing = Framing(limits.max_message)
         self._requests = OutgoingRequests(limits.max_requests)
         self._peer_requests = IncomingRequests()
+        self._hash_requests = OutgoingHashRequests(limits.max_hash_requests)
         self._events: list[Event] = []
         self._out: list[Buffer] = []
         self._held = bytearray()  # of a handshake, or of what follows one not yet decided on
@@ -147,6 +162,8 @@ class WireState:
                     "an initiator needs an info-hash: it is the one to say which torrent this is",
                     rule="BEP 3, peer protocol",
                 )
+            if self.info_hash_v2 not in (None, self.info_hash):
+                self.reserved |= Reserved.V2
             self._send_handshake(self.info_hash)
 
     # What the caller sees
@@ -165,6 +182,11 @@ class WireState:
     def peer_requests(self) -> IncomingRequests:
         """What the peer asked for and was not answered, the oldest first."""
         return self._peer_requests
+
+    @property
+    def hash_requests(self) -> OutgoingHashRequests:
+        """What hashes we asked for that have not come, the oldest first (BEP 52)."""
+        return self._hash_requests
 
     @property
     def max_requests(self) -> int:
@@ -214,8 +236,11 @@ class WireState:
         self._held = bytearray()
         self._framing = Framing(self.limits.max_message)
         self._peer_requests.clear()
+        self.peer_hash_requests.clear()
         for request in self._requests.clear():
             self._events.append(RequestEnded(request, self.closed.again()))
+        for unanswered in self._hash_requests.clear():
+            self._events.append(HashRequestEnded(unanswered, self.closed.again()))
 
     def _enter(self, state: State) -> None:
         self.state = state

@@ -20,13 +20,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import (
+    HashRequestTimeout,
     InfoHashMismatch,
     InvalidHandshake,
     LocalProtocolError,
     RemoteProtocolError,
     RequestTimeout,
 )
-from .handshake import HANDSHAKE_LENGTH, Handshake, Reserved, check_prefix
+from .handshake import HANDSHAKE_LENGTH, Handshake, Reserved, check_prefix, truncate_v2
+from .hash_requests import HashRequestEnded
 from .messages import Extended, KeepAlive
 from .receiving import RECEIVERS, check_against_num_pieces
 from .sending import Sending
@@ -49,9 +51,14 @@ class Wire(Sending):
     Args:
         role: ``"initiator"`` or ``"responder"``. An initiator's handshake is ready to be sent at
             once.
-        info_hash: The torrent, as 20 bytes or hex. A responder may leave it out: it learns it
-            from the peer's handshake and is then told by `accept` or `refuse`.
+        info_hash: The torrent, as 20 bytes or hex, or as the 32 bytes of a v2 torrent (BEP 52).
+            A responder may leave it out: it learns it from the peer's handshake and is then told
+            by `accept` or `refuse`.
         peer_id: This side's peer id, as 20 bytes or hex; made up when left out (BEP 20).
+        info_hash_v2: The v2 info-hash of a hybrid torrent, as 32 bytes or the 20 that are said,
+            or hex (BEP 52, upgrade path). An initiator begins with `info_hash` and the bit that
+            offers v2, and takes either as the answer. A responder may be asked by either, and
+            takes up the offer.
         reserved: The extension bits to announce.
         num_pieces: Piece count of the torrent, when it is known.
         extensions: What makes the extensions of this wire, their classes most often (BEP 10).
@@ -61,8 +68,8 @@ class Wire(Sending):
         now: What time it is, in seconds.
 
     Raises:
-        LocalProtocolError: An info-hash or peer id is not 20 bytes, an initiator has no info-hash,
-            or the piece count is negative.
+        LocalProtocolError: An info-hash or peer id is none, an initiator has no info-hash, or the
+            piece count is negative.
     """
 
     # Bytes in
@@ -104,18 +111,23 @@ class Wire(Sending):
         else:
             self._end("peer", "end of stream")
 
-    def accept(self, *, num_pieces: int | None = None) -> None:
+    def accept(
+        self, *, num_pieces: int | None = None, info_hash_v2: bytes | str | None = None
+    ) -> None:
         """Serves the torrent of the peer's handshake, and parses what the peer sent after it.
 
         Args:
             num_pieces: Piece count of the torrent, when it is known.
+            info_hash_v2: The v2 info-hash of a v2 or hybrid torrent, as 32 bytes or the 20 that
+                are said, or hex. It is the answer to a peer that named it, or offers v2 (BEP 52).
 
         Raises:
-            LocalProtocolError: There is nothing to decide.
+            LocalProtocolError: There is nothing to decide, or the v2 info-hash is none.
             ConnectionClosed: The wire ended meanwhile.
             RemoteProtocolError: What the peer sent meanwhile breaks a rule.
         """
         handshake = self._undecided()
+        self.info_hash_v2 = None if info_hash_v2 is None else truncate_v2(info_hash_v2)
         if num_pieces is not None:
             self.set_num_pieces(num_pieces)
         self._open(handshake)
@@ -154,8 +166,10 @@ class Wire(Sending):
         if self.state is not State.OPEN:
             return None
         due = self._timers.next(self.keep_alive)
-        deadline = self._requests.next_deadline
-        return due if deadline is None or due < deadline else deadline
+        for deadline in (self._requests.next_deadline, self._hash_requests.next_deadline):
+            if deadline is not None and deadline < due:
+                due = deadline
+        return due
 
     def handle_timer(self, now: float) -> None:
         """Does what is due: gives up requests, keeps the connection alive, or ends it.
@@ -182,6 +196,11 @@ class Wire(Sending):
         for request in self._requests.expire(now):
             self._note("%", f"{request} timed out")
             self._give_up(request, RequestTimeout("no answer by its deadline", *request.key))
+        for unanswered in self._hash_requests.expire(now):
+            self._note("%", f"{unanswered} timed out")
+            self._hash_requests.abandon(unanswered.key, owed=True)
+            late = HashRequestTimeout("no answer by its deadline", unanswered.range)
+            self._events.append(HashRequestEnded(unanswered, late))
         if self.keep_alive and self._timers.keep_alive_due(now):
             self.send_keep_alive()
 
@@ -227,7 +246,7 @@ class Wire(Sending):
         self._events.append(handshake)
         if self.info_hash is None:
             self._enter(State.DECIDING)
-        elif handshake.info_hash != self.info_hash:
+        elif handshake.info_hash not in (self.info_hash, self.info_hash_v2):
             raise self._mismatch(handshake)
         else:
             self._open(handshake)
@@ -235,7 +254,10 @@ class Wire(Sending):
     def _open(self, handshake: Handshake) -> None:
         self.info_hash = handshake.info_hash
         if self.role is Role.RESPONDER:
-            self._send_handshake(handshake.info_hash)
+            if self.info_hash_v2 is not None and Reserved.V2 in handshake.reserved:
+                self.info_hash = self.info_hash_v2
+            self._send_handshake(self.info_hash)
+        self.v2 = self.info_hash == self.info_hash_v2
         self.fast = Reserved.FAST in self.reserved & handshake.reserved
         self.extended = Reserved.EXTENSION in self.reserved & handshake.reserved
         self._timers.opened(self.now)

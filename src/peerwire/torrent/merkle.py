@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ..errors import LocalProtocolError, MetainfoError, RemoteProtocolError
-from ..hashes import HASH_LENGTH, HashRange, check, expected_hashes, tree_height
+from ..hashes import HASH_LENGTH, MAX_HEIGHT, HashRange, check, expected_hashes, tree_height
 from ..limits import BLOCK_LENGTH
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ __all__ = [
     "root",
     "verify",
 ]
-
-#: The highest layer there is: 2^63 blocks are more than any file has.
-MAX_HEIGHT = 63
 
 _RULE = "BEP 52, pieces root"
 
