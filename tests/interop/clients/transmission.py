@@ -22,6 +22,7 @@ ALIAS = "198.51.100.1"
 
 ENCRYPTION = {"off": 0, "prefer": 1, "require": 2}
 QUEUED_TO_SEED, SEEDING = 5, 6
+LOCAL_ERROR = 3  # the lesser ones are a tracker's, and pass
 SESSION = "X-Transmission-Session-Id"
 
 
@@ -124,6 +125,6 @@ def whole(rpc: Rpc) -> bool:
     """Whether the one torrent is all there; raises ClientFailed if it cannot become so."""
     fields = ["status", "leftUntilDone", "error", "errorString"]
     (torrent,) = rpc("torrent-get", fields=fields)["torrents"]
-    if torrent["error"]:
+    if torrent["error"] == LOCAL_ERROR:
         raise ClientFailed(f"transmission: {torrent['errorString']}")
     return torrent["leftUntilDone"] == 0 and torrent["status"] in (QUEUED_TO_SEED, SEEDING)
