@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .encryption import Encryption
 from .errors import (
     BencodeError,
     ConnectionClosed,
@@ -65,6 +66,7 @@ __all__ = [
     "Server",
     # a connection without I/O
     "Wire",
+    "Encryption",
     "Role",
     "State",
     "Limits",

@@ -26,7 +26,7 @@ from .errors import EncryptionError
 from .rc4 import rc4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Collection, Generator
 
     from .rc4 import StreamCipher
 
@@ -328,17 +328,29 @@ class SkeyTable:
     """Finds the torrent that an encrypted handshake is about, at constant cost.
 
     Args:
-        info_hashes: The torrents, 20 bytes each.
+        info_hashes: The torrents, 20 bytes each. They may come and go: each is hashed once, when
+            it is first looked for.
     """
 
-    __slots__ = ("_by_hash",)
+    __slots__ = ("_by_hash", "_info_hashes")
 
-    def __init__(self, info_hashes: Iterable[bytes] = ()) -> None:
-        self._by_hash = {skey_hash(info_hash): info_hash for info_hash in info_hashes}
+    def __init__(self, info_hashes: Collection[bytes] = ()) -> None:
+        self._info_hashes = info_hashes
+        self._by_hash: dict[bytes, bytes] = {}
 
     def __call__(self, req2: bytes) -> bytes | None:
-        """Returns the info-hash whose `skey_hash` this is."""
-        return self._by_hash.get(req2)
+        """Returns the info-hash whose `skey_hash` this is; None when it is not among them."""
+        if req2 not in self._by_hash:
+            self._hash_newcomers()
+        found = self._by_hash.get(req2)
+        return found if found in self._info_hashes else None
+
+    def _hash_newcomers(self) -> None:
+        hashed = {self._by_hash[key]: key for key in self._by_hash}
+        self._by_hash = {
+            hashed.get(info_hash) or skey_hash(info_hash): info_hash
+            for info_hash in self._info_hashes
+        }
 
 
 def _with_length(data: bytes) -> bytes:

@@ -26,8 +26,14 @@ from peerwire import (
     serve,
 )
 from peerwire.asyncio.connection import CLOSE_TIMEOUT
+from peerwire.encryption import EncryptedWire, Encryption
 
 from .raw import INFO_HASH, greeting, turns, until
+
+
+def plain(wire):
+    return EncryptedWire(wire, Encryption.OFF)
+
 
 BLOCK = bytes(16384)
 LIMITS = Limits(write_buffer=64 * 1024, max_write_buffer=256 * 1024, max_peer_requests=100)
@@ -315,7 +321,7 @@ class TestTheEnd:
 
     async def test_no_network_below(self):
         ours, theirs = socket.socketpair()
-        peer = Peer(Wire(Role.INITIATOR, INFO_HASH, now=asyncio.get_running_loop().time()))
+        peer = Peer(plain(Wire(Role.INITIATOR, INFO_HASH, now=asyncio.get_running_loop().time())))
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: peer._connection, sock=ours)
         assert peer.address == ("", 0)
@@ -325,7 +331,7 @@ class TestTheEnd:
         await peer.wait_closed()
 
     async def test_a_connection_that_never_was_can_be_closed(self):
-        peer = Peer(Wire(Role.INITIATOR, INFO_HASH, now=asyncio.get_running_loop().time()))
+        peer = Peer(plain(Wire(Role.INITIATOR, INFO_HASH, now=asyncio.get_running_loop().time())))
         await peer.close()
         peer._connection.abort()
         assert peer.closed.by == "us"
@@ -363,7 +369,7 @@ class TestEventLoops:
 
         async def main():
             wire = Wire(Role.INITIATOR, INFO_HASH)
-            buffers.append(Peer(wire)._connection.get_buffer(-1))
+            buffers.append(Peer(plain(wire))._connection.get_buffer(-1))
             together.wait()
             results.extend([await exchange() for _ in range(3)])
 

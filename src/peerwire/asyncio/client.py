@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from typing import TYPE_CHECKING
 
+from ..encryption import EncryptedWire, Encryption
 from ..errors import ConnectionClosed, RemoteProtocolError
 from ..handshake import parse_hash20
 from ..limits import DEFAULT_LIMITS, Limits
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["connect"]
 
+logger = logging.getLogger("peerwire.client")
+
 
 class connect:  # noqa: N801 - used as a verb
     """Connects to a peer: ``async with connect(...) as peer`` or ``peer = await connect(...)``.
@@ -36,6 +40,8 @@ class connect:  # noqa: N801 - used as a verb
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
         num_pieces: Piece count of the torrent, when it is known.
         reserved: The extension bits to announce.
+        encryption: ``"prefer"`` tries an encrypted handshake and, where the peer does not answer
+            it, dials again without; ``"require"`` is RC4 or nothing; ``"off"`` is neither.
         extensions: What makes the extensions to speak, their classes most often (BEP 10).
         limits: The bounds to hold the peer to.
         strict: Whether deviations that deployed clients are known for end the connection, too.
@@ -48,6 +54,7 @@ class connect:  # noqa: N801 - used as a verb
             handshake, as it does when it does not serve the torrent.
         InvalidHandshake: It answered with something else than a handshake, or is ourselves.
         InfoHashMismatch: It answered with another torrent.
+        EncryptionError: Encryption is required, and the peer does not speak it as required.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class connect:  # noqa: N801 - used as a verb
         peer_id: bytes | str | None = None,
         num_pieces: int | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
+        encryption: Encryption | str = Encryption.PREFER,
         extensions: Iterable[Callable[[], Extension]] = (),
         limits: Limits = DEFAULT_LIMITS,
         strict: bool = False,
@@ -68,6 +76,7 @@ class connect:  # noqa: N801 - used as a verb
         self._host = host
         self._port = port
         self._timeout = timeout
+        self._encryption = Encryption(encryption)
         self._make_wire = functools.partial(
             Wire,
             Role.INITIATOR,
@@ -101,7 +110,10 @@ class connect:  # noqa: N801 - used as a verb
     async def _connect(self) -> Peer:
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                peer = await self._dial()
+                peer = await self._dial(self._encryption)
+                if self._encryption is Encryption.PREFER and _was_not_understood(peer):
+                    logger.info("%s:%d: no encryption, dialling plainly", self._host, self._port)
+                    peer = await self._dial(Encryption.OFF)
         except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError, the system's too
             if deadline.expired():
                 reason = f"no connection and handshake within {self._timeout:g} s"
@@ -114,13 +126,14 @@ class connect:  # noqa: N801 - used as a verb
             raise closed.again()
         return peer
 
-    async def _dial(self) -> Peer:
+    async def _dial(self, encryption: Encryption) -> Peer:
         """Returns a peer that has answered with a handshake, or whose connection has ended."""
         loop = asyncio.get_running_loop()
         made: list[Peer] = []
 
         def make_protocol() -> Connection:
-            made.append(Peer(self._make_wire(now=loop.time())))  # the handshake's time starts here
+            wire = self._make_wire(now=loop.time())  # the handshake's time starts here
+            made.append(Peer(EncryptedWire(wire, encryption)))
             return made[0]._connection
 
         try:
@@ -132,6 +145,11 @@ class connect:  # noqa: N801 - used as a verb
                 peer._connection.abort()
             raise
         return peer
+
+
+def _was_not_understood(peer: Peer) -> bool:
+    """Whether the connection ended in a way that a peer without encryption would end it."""
+    return peer.closed is not None and not _has_answered(peer)
 
 
 def _has_answered(peer: Peer) -> bool:

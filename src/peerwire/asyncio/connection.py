@@ -11,9 +11,9 @@ from ..errors import RemoteProtocolError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..encryption import EncryptedWire
     from ..errors import ConnectionClosed
     from ..state import Event
-    from ..wire import Wire
 
 __all__ = ["Connection"]
 
@@ -42,7 +42,7 @@ class Connection(asyncio.BufferedProtocol):
     """Moves bytes between a wire and a transport, and tells its owner what happened.
 
     Args:
-        wire: The wire.
+        layer: The wire behind its encryption, if it has any.
         on_events: Told of the events of each read, timer or close.
         on_closed: Told once that the wire is closed, after its last events.
         may_read: Asked whether more is to be read from the peer.
@@ -54,13 +54,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        wire: Wire,
+        layer: EncryptedWire,
         *,
         on_events: Callable[[list[Event]], None],
         on_closed: Callable[[], None],
         may_read: Callable[[], bool],
     ) -> None:
-        self.wire = wire
+        self.wire = layer.wire
+        self._layer = layer
         self.loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self.loop.create_future()
         self.address = ("", 0)
@@ -95,7 +96,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Gives the wire what was read."""
         try:
-            self.wire.receive_data(self._buffer[:nbytes], self.loop.time())
+            self._layer.receive_data(self._buffer[:nbytes], self.loop.time())
         except RemoteProtocolError:
             pass  # it is in `wire.closed` now, and `settle` acts on it
         self.settle()
@@ -194,7 +195,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         # Not `writelines`: in CPython 3.12.0 to 3.13.1 it never asks to pause (CVE-2024-12254), it
         # holds on to thousands of small buffers, and where it is faster, it is hardly so.
-        transport.write(self.wire.data_to_send())
+        transport.write(self._layer.data_to_send())
         if self.wire.closed is not None:
             self._finish(transport, self.wire.closed)
         else:
@@ -222,7 +223,7 @@ class Connection(asyncio.BufferedProtocol):
         return transport.get_write_buffer_size() > self.wire.limits.max_write_buffer
 
     def _set_timer(self) -> None:
-        due, timer = self.wire.next_timer(), self._timer
+        due, timer = self._layer.next_timer(), self._timer
         if due is None or (timer is not None and timer.when() <= due):
             return  # it will look again when it goes off: cheaper than moving it each time
         if timer is not None:
@@ -232,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
     def _handle_timer(self) -> None:
         self._timer = None
         try:
-            self.wire.handle_timer(self.loop.time())
+            self._layer.handle_timer(self.loop.time())
         except RemoteProtocolError:
             pass  # it is in `wire.closed` now, and `settle` acts on it
         self.settle()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
     from types import TracebackType
 
+    from ..encryption import EncryptedWire
     from ..extensions.base import Extension
     from ..messages import Buffer
     from ..pieces import PieceSet
@@ -83,17 +84,20 @@ class Peer(PeerStatus):
     said is in the attributes below.
     """
 
-    def __init__(self, wire: Wire, on_handshake: Callable[[Peer], None] | None = None) -> None:
+    def __init__(
+        self, layer: EncryptedWire, on_handshake: Callable[[Peer], None] | None = None
+    ) -> None:
+        wire = layer.wire
         self._on_handshake = on_handshake
         wire.extensions.transmit = self._transmit
         self._inbox = Inbox(wire.limits, self._update_reading)
         connection = Connection(
-            wire,
+            layer,
             on_events=self._handle_events,
             on_closed=self._handle_closed,
             may_read=self._may_read,
         )
-        super().__init__(wire, connection)
+        super().__init__(layer, connection)
         self._news: asyncio.Future[None] | None = None  # there while somebody waits for any
         self._unflushed = 0
 

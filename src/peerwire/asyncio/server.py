@@ -7,9 +7,11 @@ import functools
 import logging
 from typing import TYPE_CHECKING
 
+from ..encryption import EncryptedWire, Encryption
 from ..errors import ConnectionClosed, RemoteProtocolError, RequestFailed
 from ..handshake import generate_peer_id, parse_hash20
 from ..limits import DEFAULT_LIMITS, Limits
+from ..mse import SkeyTable
 from ..state import DEFAULT_RESERVED, Role
 from ..wire import Wire
 from .peer import Peer
@@ -47,11 +49,14 @@ class Server:
         max_peers: int,
         make_wire: Callable[..., Wire],
         peer_id: bytes,
+        encryption: Encryption,
     ) -> None:
         self.peers: set[Peer] = set()
         self.peer_id = peer_id
         self._handler = handler
         self._torrents = torrents
+        self._encryption = encryption
+        self._find_torrent = None if torrents is None else SkeyTable(torrents.keys())
         self._max_peers = max_peers
         self._make_wire = make_wire
         self._connected: set[Peer] = set()  # those in their handshake, too
@@ -121,7 +126,9 @@ class Server:
         if len(self._connected) >= self._max_peers:
             logger.warning("refused a peer: %d are connected, the most allowed", self._max_peers)
             return _Refusal()
-        peer = Peer(self._make_wire(now=self._loop.time()), self._decide)
+        wire = self._make_wire(now=self._loop.time())
+        layer = EncryptedWire(wire, self._encryption, torrents=self._find_torrent)
+        peer = Peer(layer, self._decide)
         self._connected.add(peer)
         peer._connection.lost.add_done_callback(lambda _: self._connected.discard(peer))
         return peer._connection
@@ -177,6 +184,9 @@ class serve:  # noqa: N801 - used as a verb
             anew at each handshake, so torrents may come and go. None serves any torrent.
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
         reserved: The extension bits to announce.
+        encryption: ``"prefer"`` takes encrypted and plain peers, ``"require"`` those that speak
+            RC4 throughout, ``"off"`` plain ones. An encrypted handshake does not say its torrent
+            in clear, so without `torrents` it can't be understood.
         extensions: What makes the extensions to speak, their classes most often (BEP 10).
         limits: The bounds to hold each peer to.
         strict: Whether deviations that deployed clients are known for end a connection, too.
@@ -197,6 +207,7 @@ class serve:  # noqa: N801 - used as a verb
         torrents: Mapping[bytes, int | None] | None = None,
         peer_id: bytes | str | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
+        encryption: Encryption | str = Encryption.PREFER,
         extensions: Iterable[Callable[[], Extension]] = (),
         limits: Limits = DEFAULT_LIMITS,
         strict: bool = False,
@@ -217,7 +228,7 @@ class serve:  # noqa: N801 - used as a verb
             trace=trace,
         )
         self._make_server = functools.partial(
-            Server, handler, torrents, max_peers, make_wire, our_id
+            Server, handler, torrents, max_peers, make_wire, our_id, Encryption(encryption)
         )
         self._listen_on = (host, port, backlog)
         self._server: Server | None = None

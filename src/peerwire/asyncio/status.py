@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..clients import client_name
+from ..mse import CryptoMethod
 from ..rates import Rate
 
 if TYPE_CHECKING:
+    from ..encryption import EncryptedWire
     from ..errors import ConnectionClosed
     from ..extensions.handshake import ExtendedHandshake
     from ..handshake import Handshake, Reserved
@@ -24,12 +26,13 @@ class PeerStatus:
     """What a `Peer` is to look at; what it does is in ``peer.py``.
 
     Args:
-        wire: Its state machine.
+        layer: Its state machine, behind its encryption.
         connection: Its socket.
     """
 
-    def __init__(self, wire: Wire, connection: Connection) -> None:
-        self._wire = wire
+    def __init__(self, layer: EncryptedWire, connection: Connection) -> None:
+        self._layer = layer
+        self._wire = layer.wire
         self._connection = connection
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
@@ -70,6 +73,18 @@ class PeerStatus:
     def extended_handshake(self) -> ExtendedHandshake | None:
         """What the peer told of itself under BEP 10, all its handshakes together, or None."""
         return self._wire.extensions.peer
+
+    @property
+    def encryption(self) -> Literal["off", "plaintext", "rc4"]:
+        """What the connection speaks.
+
+        ``"off"``: nobody began an encrypted handshake. ``"plaintext"``: the handshake was
+        encrypted, what follows is not. ``"rc4"``: all of it is encrypted (see `Encryption`).
+        """
+        method = self._layer.method
+        if method is None:
+            return "off"
+        return "rc4" if method is CryptoMethod.RC4 else "plaintext"
 
     @property
     def reserved(self) -> Reserved:

@@ -1,0 +1,130 @@
+"""Encryption between `connect` and `serve`, and against peers that know nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from peerwire import ConnectionClosed, EncryptionError, Interested, Request, connect, serve
+
+from .raw import INFO_HASH, RAW_ID, greeting
+
+BLOCK = bytes(range(256)) * 64
+
+#: Policies of who dials and who serves to what is spoken; None where they can't meet.
+GRID = {
+    ("off", "off"): "off",
+    ("off", "prefer"): "off",
+    ("off", "require"): None,
+    ("prefer", "off"): "off",
+    ("prefer", "prefer"): "plaintext",
+    ("prefer", "require"): "rc4",
+    ("require", "off"): None,
+    ("require", "prefer"): "rc4",
+    ("require", "require"): "rc4",
+}
+
+
+async def seed(peer):
+    peer.have_all()
+    async for message in peer:
+        match message:
+            case Interested():
+                peer.unchoke()
+            case Request():
+                await peer.respond(message, BLOCK)
+
+
+def serving(encryption, torrents=None):
+    return serve(seed, "127.0.0.1", 0, torrents=torrents or {INFO_HASH: 4}, encryption=encryption)
+
+
+@pytest.mark.parametrize(("policies", "spoken"), GRID.items())
+async def test_policies(policies, spoken):
+    ours, theirs = policies
+    async with serving(theirs) as server:
+        dialled = connect("127.0.0.1", server.port, INFO_HASH, num_pieces=4, encryption=ours)
+        if spoken is None:
+            with pytest.raises((ConnectionClosed, EncryptionError)):
+                await dialled
+            return
+        async with dialled as peer:
+            assert peer.encryption == spoken
+            assert [there.encryption for there in server.peers] == [spoken]
+            await peer.ready()
+            assert await peer.request(3, 0, len(BLOCK)) == BLOCK
+            into = bytearray(len(BLOCK))
+            await peer.request(2, 0, len(BLOCK), into=into)
+            assert into == BLOCK
+
+
+async def test_the_default_is_to_prefer_it(monkeypatch):
+    monkeypatch.undo()
+    async with (
+        serve(seed, "127.0.0.1", 0, torrents={INFO_HASH: 4}) as server,
+        connect("127.0.0.1", server.port, INFO_HASH) as peer,
+    ):
+        assert peer.encryption == "plaintext"
+
+
+async def test_many_connections_share_one_receive_buffer():
+    """What one decrypts in place is nobody else's."""
+    async with serving("require") as server:
+        peers = [
+            await connect("127.0.0.1", server.port, INFO_HASH, encryption="require")
+            for _ in range(5)
+        ]
+        await asyncio.gather(*(peer.ready() for peer in peers))
+        blocks = await asyncio.gather(
+            *(peer.request(index, 0, len(BLOCK)) for peer in peers for index in range(4))
+        )
+        assert set(blocks) == {BLOCK}
+        for peer in peers:
+            await peer.close()
+
+
+async def test_torrents_may_come_and_go():
+    torrents = {bytes(20): 1}
+    async with serving("require", torrents) as server:
+        with pytest.raises(ConnectionClosed):
+            await connect("127.0.0.1", server.port, INFO_HASH, encryption="require")
+        torrents[INFO_HASH] = 4
+        async with connect("127.0.0.1", server.port, INFO_HASH, encryption="require") as peer:
+            assert peer.encryption == "rc4"
+        del torrents[INFO_HASH]
+        with pytest.raises(ConnectionClosed):
+            await connect("127.0.0.1", server.port, INFO_HASH, encryption="require")
+
+
+@pytest.mark.parametrize("policy", ["prefer", "require"])
+async def test_a_peer_that_closes_on_what_it_does_not_understand(policy, caplog):
+    caplog.set_level("INFO", "peerwire.client")
+    heard = []
+
+    async def answer(reader, writer):
+        first = await reader.readexactly(68)
+        heard.append(first[:20])
+        if first.startswith(b"\x13BitTorrent protocol"):
+            writer.write(greeting(peer_id=RAW_ID).encode())
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        if policy == "require":
+            with pytest.raises(ConnectionClosed):
+                await connect("127.0.0.1", port, INFO_HASH, encryption=policy)
+            assert len(heard) == 1
+        else:
+            async with connect("127.0.0.1", port, INFO_HASH, encryption=policy) as peer:
+                assert peer.encryption == "off"
+            assert len(heard) == 2
+            assert "dialling plainly" in caplog.text
+        assert not heard[0].startswith(b"\x13BitTorrent")
+
+
+async def test_a_policy_that_is_none():
+    with pytest.raises(ValueError, match="maybe"):
+        connect("127.0.0.1", 1, INFO_HASH, encryption="maybe")
