@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from ..bencode import decode, decode_dict, encode
 from ..errors import BencodeError, MetainfoError
-from ..limits import DEFAULT_LIMITS
+from .fields import (
+    MAX_FILES,
+    MAX_LENGTH,
+    MAX_METAINFO,
+    MAX_PATH,
+    MAX_PIECE_LENGTH,
+    MAX_PIECES,
+    read_attr,
+    read_int,
+    read_name,
+    shown,
+)
 
 if TYPE_CHECKING:
     import os
@@ -40,34 +51,10 @@ __all__ = [
 #: Tiers of tracker URLs; within a tier any may be tried first (BEP 12).
 Trackers: TypeAlias = "tuple[tuple[str, ...], ...]"
 
-#: Bytes of a .torrent file that are read: as many pieces as there may be take 40 MiB in v1 and
-#: 64 MiB in v2, which leaves room for the names.
-MAX_METAINFO = 128 * 1024 * 1024
-#: Pieces, the bound that a peer's bitfield is held to as well. libtorrent: 2,097,152.
-MAX_PIECES = DEFAULT_LIMITS.max_pieces
-#: Bytes of a piece. Pieces are checked in memory; torrents in use end at 256 MiB. libtorrent: 512.
-MAX_PIECE_LENGTH = 512 * 1024 * 1024
-#: Bytes of the content: the most that so many pieces of that length hold.
-MAX_LENGTH = MAX_PIECES * MAX_PIECE_LENGTH
-#: Files: what 2 million bencode tokens have room for, at nine for a file in a directory.
-MAX_FILES = 200_000
-#: Bytes of a path, its separators included: no system opens a longer one (Linux: PATH_MAX).
-MAX_PATH = 4096
-
 _HASH_LENGTH = 20
 
 #: The characters of a URL (RFC 3986): no space, and no line break that would end an HTTP header.
 _URL = re.compile(rb"[!-~]+\Z")
-
-#: What a name may not be, each group with its reason in `_WHY_UNSAFE`.
-_UNSAFE = re.compile(r"\A([. ]*)\Z|([/\\])|([\x00-\x1f\x7f-\x9f])|(\A[A-Za-z]:)")
-_WHY_UNSAFE = (
-    # Windows drops dots and spaces at a name's end, which makes '.. ' the directory above.
-    "is empty or only dots and spaces, so it names no file of its own",
-    "holds a path separator ('/' or '\\')",
-    "holds a control character",
-    "begins with a drive letter, which leads elsewhere on Windows",
-)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -208,8 +195,8 @@ class Metainfo:
         if not isinstance(info, dict):
             raise MetainfoError("the 'info' of a torrent is a dictionary (BEP 3)")
         _check_version(info)
-        name = _name(info.get(b"name.utf-8", info.get(b"name")), "the torrent's name")
-        piece_length = _int(info, b"piece length", "the info dictionary", 1, MAX_PIECE_LENGTH)
+        name = read_name(info.get(b"name.utf-8", info.get(b"name")), "the torrent's name")
+        piece_length = read_int(info, b"piece length", "the info dictionary", 1, MAX_PIECE_LENGTH)
         files = _v1_files(info, name)
         length = files[-1].offset + files[-1].length
         pieces = _v1_pieces(info, length, piece_length)
@@ -287,7 +274,7 @@ def _v1_files(info: Mapping[bytes, Value], name: str) -> tuple[File, ...]:
     if (b"length" in info) == (b"files" in info):
         raise MetainfoError("a torrent has either 'length' or 'files', not both or neither (BEP 3)")
     if b"length" in info:
-        return (File((name,), _int(info, b"length", "the file", 0), 0, _attr(info)),)
+        return (File((name,), read_int(info, b"length", "the file", 0), 0, read_attr(info)),)
     entries = info[b"files"]
     if not isinstance(entries, list) or not entries:
         raise MetainfoError("'files' is a list of at least one file (BEP 3)")
@@ -305,9 +292,9 @@ def _v1_files(info: Mapping[bytes, Value], name: str) -> tuple[File, ...]:
 def _v1_file(entry: Value, which: str, name: str, offset: int) -> File:
     if not isinstance(entry, dict):
         raise MetainfoError(f"{which} is not a dictionary (BEP 3)")
-    attr = _attr(entry)
+    attr = read_attr(entry)
     if "p" in attr:
-        length = _int(entry, b"length", which, 0)
+        length = read_int(entry, b"length", which, 0)
         # Its path may be missing and is never used; this is the one that BEP 47 recommends.
         return File((name, ".pad", str(length)), length, offset, attr)
     path = (name, *_path(entry, which))
@@ -315,7 +302,7 @@ def _v1_file(entry: Value, which: str, name: str, offset: int) -> File:
         if entry.get(b"length", 0) != 0:
             raise MetainfoError(f"{which} is a link, whose length is 0 (BEP 47, symlinks)")
         return File(path, 0, offset, attr)
-    return File(path, _int(entry, b"length", which, 0), offset, attr)
+    return File(path, read_int(entry, b"length", which, 0), offset, attr)
 
 
 def _path(entry: Mapping[bytes, Value], which: str) -> list[str]:
@@ -323,33 +310,10 @@ def _path(entry: Mapping[bytes, Value], which: str) -> list[str]:
     path = entry.get(b"path.utf-8", entry.get(b"path"))
     if not isinstance(path, list) or not path:
         raise MetainfoError(f"the path of {which} is a list of at least one name (BEP 3)")
-    names = [_name(raw, f"a name in the path of {which}") for raw in path]
+    names = [read_name(raw, f"a name in the path of {which}") for raw in path]
     if sum(len(name.encode()) + 1 for name in names) > MAX_PATH:
         raise MetainfoError(f"the path of {which} has at most {MAX_PATH} bytes")
     return names
-
-
-def _name(raw: Value | None, which: str) -> str:
-    """A name that stays in the directory it is put in, on every system."""
-    if not isinstance(raw, bytes):
-        raise MetainfoError(f"{which} is a string (BEP 3)")
-    if len(raw) > MAX_PATH:
-        raise MetainfoError(f"{which} has at most {MAX_PATH} bytes")
-    try:
-        name = raw.decode()
-    except UnicodeDecodeError as error:
-        # A guess at the encoding would write names that no other client agrees with.
-        raise MetainfoError(f"{which}, {_shown(raw)}, is not UTF-8 (BEP 3)") from error
-    unsafe = _UNSAFE.search(name)
-    if unsafe is not None:
-        reason = _WHY_UNSAFE[(unsafe.lastindex or 1) - 1]
-        raise MetainfoError(f"{which}, {_shown(name)}, {reason}")
-    return name
-
-
-def _attr(entry: Mapping[bytes, Value]) -> str:
-    attr = entry.get(b"attr")
-    return attr.decode("ascii", "ignore") if isinstance(attr, bytes) else ""
 
 
 def _v1_pieces(info: Mapping[bytes, Value], length: int, piece_length: int) -> bytes:
@@ -379,9 +343,9 @@ def _check_collisions(files: Iterable[File]) -> None:
         for part in file.path[:-1]:
             names = names.setdefault(part, {})
             if names is None:
-                raise MetainfoError(f"{_shown('/'.join(file.path))} lies inside another file")
+                raise MetainfoError(f"{shown('/'.join(file.path))} lies inside another file")
         if file.path[-1] in names:
-            raise MetainfoError(f"two files at {_shown('/'.join(file.path))}")
+            raise MetainfoError(f"two files at {shown('/'.join(file.path))}")
         names[file.path[-1]] = None
 
 
@@ -410,19 +374,3 @@ def _take_text(outer: dict[bytes, Value], key: bytes) -> str | None:
 def _take_int(outer: dict[bytes, Value], key: bytes) -> int | None:
     value = outer.pop(key, None)
     return value if isinstance(value, int) else None
-
-
-def _int(
-    entry: Mapping[bytes, Value], key: bytes, which: str, least: int, most: int = MAX_LENGTH
-) -> int:
-    value = entry.get(key)
-    if not isinstance(value, int):
-        raise MetainfoError(f"the {key.decode()!r} of {which} is an integer (BEP 3)")
-    if not least <= value <= most:
-        raise MetainfoError(f"the {key.decode()!r} of {which} is {value}, not {least} to {most}")
-    return value
-
-
-def _shown(name: str | bytes) -> str:
-    """A name for an error's message, which a stranger's name may not flood."""
-    return repr(name) if len(name) <= 80 else f"{name[:80]!r}..."
