@@ -57,11 +57,11 @@ REFUSED = closed(
             "lost 127.0.0.1:6881, libtorrent 2.0.11: Connection reset by peer",
         ),
         (
-            DialFailed(PLACE, REFUSED, False),
+            DialFailed(PLACE, REFUSED, 1, False),
             "no connection to example.org:6881: Connection refused; trying again",
         ),
         (
-            DialFailed(PLACE, closed("peer", "0 bytes into its handshake"), True),
+            DialFailed(PLACE, closed("peer", "0 bytes into its handshake"), 5, True),
             "no connection to example.org:6881: it closed the connection, "
             "0 bytes into its handshake; giving up",
         ),

@@ -367,7 +367,7 @@ def answering(stack):
 
 async def test_a_peer_that_answers_with_another_torrent(answering, join):
     torrent = make_torrent(BLOCK)
-    taker = await join(torrent)
+    taker = await join(torrent, encryption="off")
     port, _ = await answering(greeting(bytes(20)))
     taker.swarm.dial(HOST, port)
     assert "info-hash 0000" in await fails(taker)
@@ -388,7 +388,7 @@ async def test_ourselves(join, clock):
 
 async def test_ourselves_elsewhere(answering, join):
     torrent = make_torrent(BLOCK)
-    taker = await join(torrent)
+    taker = await join(torrent, encryption="off")
     port, _ = await answering(greeting(torrent.meta.info_hash, peer_id=taker.swarm.peer_id))
     taker.swarm.dial(HOST, port)
     assert "this is a connection to ourselves" in await fails(taker)
@@ -439,7 +439,7 @@ async def test_a_connection_that_brings_nothing_is_a_failure(join, acting, clock
 
 async def test_silence_is_no_reason_to_give_up(answering, join, clock):
     torrent = make_torrent(BLOCK)
-    taker = await join(torrent, limits=Limits(idle_timeout=5))
+    taker = await join(torrent, encryption="off", limits=Limits(idle_timeout=5))
     port, came = await answering(greeting(torrent.meta.info_hash))
     taker.swarm.dial(HOST, port)
     for count in (1, 2):
@@ -537,7 +537,7 @@ async def test_of_connections_that_cross_both_sides_keep_the_same(join, ours, th
 @pytest.mark.parametrize(("theirs", "kept"), [(LOWEST, "dialled"), (HIGHEST, "came")])
 async def test_the_higher_peer_id_dials(answering, join, raw, theirs, kept):
     torrent = make_torrent(BLOCK)
-    taker = await join(torrent)
+    taker = await join(torrent, encryption="off")
     port, came = await answering(greeting(torrent.meta.info_hash, peer_id=theirs))
     first = await raw(taker, peer_id=theirs)
     await until(lambda: taker.swarm.peers)

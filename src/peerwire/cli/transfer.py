@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 from ..swarm.events import (
     DialFailed,
@@ -12,10 +13,14 @@ from ..swarm.events import (
     PeerLeft,
     PieceCorrupt,
     PieceVerified,
+    why,
     written,
 )
+from ..torrent.create import create
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..pieces import PieceSet
     from ..swarm.events import SwarmEvent
     from ..swarm.swarm import Swarm
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
     from ..torrent.metainfo import Metainfo
     from .output import Output, Progress
 
-__all__ = ["held_bytes", "tell", "verify", "watch"]
+__all__ = ["hash_content", "held_bytes", "tell", "verify", "watch"]
 
 #: Seconds between updates of a progress bar.
 REFRESH = 0.1
@@ -31,7 +36,25 @@ REFRESH = 0.1
 
 def held_bytes(metainfo: Metainfo, have: PieceSet) -> int:
     """Returns how many bytes the pieces of `have` are."""
-    return sum(map(metainfo.piece_size, have))
+    last = metainfo.num_pieces - 1
+    short = metainfo.piece_length - metainfo.piece_size(last) if last in have else 0
+    return len(have) * metainfo.piece_length - short
+
+
+async def hash_content(path: Path, out: Output, **options: Any) -> Metainfo:
+    """Returns a torrent of the content at a path; arguments and errors are those of `create`."""
+    given_up = threading.Event()
+    with out.progress("hashing") as progress:
+
+        def report(done: int, total: int) -> None:
+            if given_up.is_set():  # else Ctrl-C would wait for the thread, which may take an hour
+                raise asyncio.CancelledError
+            progress.update(done, total)
+
+        try:
+            return await asyncio.to_thread(create, path, progress=report, **options)
+        finally:
+            given_up.set()
 
 
 async def verify(disk: Disk, out: Output) -> PieceSet:
@@ -47,17 +70,24 @@ async def watch(swarm: Swarm, progress: Progress) -> None:
         DownloadFailed: No peer is left to have the rest from.
         StorageError: The disk does not do what it should.
     """
+    metainfo, wanted = swarm.metainfo, swarm.wanted
+    total = held_bytes(metainfo, wanted)
     complete = asyncio.ensure_future(swarm.wait_complete())
     try:
         while not complete.done():
-            peers = len(swarm.peers)
-            note = f"{peers} peer" + "s" * (peers != 1)
-            progress.update(held_bytes(swarm.metainfo, swarm.have), swarm.metainfo.length, note)
+            progress.update(held_bytes(metainfo, swarm.have & wanted), total, _who(swarm))
             await asyncio.wait([complete], timeout=REFRESH)
     finally:
         complete.cancel()
     await complete
-    progress.update(swarm.metainfo.length, swarm.metainfo.length)
+    progress.update(total, total)
+
+
+def _who(swarm: Swarm) -> str:
+    peers = len(swarm.peers)
+    if peers and all(peer.peer_choking for peer in swarm.peers):
+        return f"{peers} peer{'s' * (peers != 1)}, waiting to be unchoked"
+    return f"{peers} peer{'s' * (peers != 1)}"
 
 
 def tell(event: SwarmEvent, out: Output) -> None:
@@ -80,11 +110,14 @@ def tell(event: SwarmEvent, out: Output) -> None:
                 "uploaded": peer.uploaded,
                 "downloaded": peer.downloaded,
             }
-        case DialFailed(address, error, gives_up):
+        case DialFailed(address, error, failures, gives_up):
+            if failures > 1 and not gives_up and not out.json:
+                return  # people were told once that it is tried again
             record = {
                 "event": "dial failed",
                 "address": written(address),
-                "error": str(error),
+                "error": why(error),
+                "failures": failures,
                 "gives_up": gives_up,
             }
         case PieceCorrupt(index, peers, guilty):

@@ -20,6 +20,7 @@ __all__ = [
     "PieceCorrupt",
     "PieceVerified",
     "SwarmEvent",
+    "system_says",
     "why",
     "written",
 ]
@@ -58,11 +59,13 @@ class DialFailed:
     Attributes:
         address: Host and port, as they were given.
         error: Why.
+        failures: How many in a row these are.
         gives_up: Whether it is not dialled again.
     """
 
     address: tuple[str, int]
     error: PeerWireError
+    failures: int
     gives_up: bool
 
     def __str__(self) -> str:
@@ -129,10 +132,16 @@ def why(error: PeerWireError) -> str:
         return str(error)
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.errno:
-        # Event loops put an address of their own into what the system said; and a number that is
-        # negative is a resolver's, which comes with its text.
-        return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
+        return system_says(cause)
     return f"it closed the connection, {error.reason}" if error.by == "peer" else error.reason
+
+
+def system_says(error: OSError) -> str:
+    """Returns what the system calls an error, without what event loops add to it."""
+    number = error.errno or 0
+    if number > 0:
+        return os.strerror(number)
+    return error.strerror or str(error)  # a resolver's, which has a text of its own
 
 
 def _who(peer: Peer) -> str:

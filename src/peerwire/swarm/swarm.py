@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..asyncio.client import connect
+from ..encryption import Encryption
 from ..errors import (
     ConnectionClosed,
     DownloadFailed,
@@ -90,7 +91,8 @@ class Swarm:
         have: The pieces that are on disk and verified. It is kept up to date.
         wanted: The pieces to fetch; all of them if None.
         peer_id: Our peer id; made up when left out.
-        limits: The bounds to hold each peer to that we dial.
+        encryption: How those are dialled whom we dial, as `connect` has it.
+        limits: The bounds to hold them to.
         slots: How many interested peers are unchoked at once.
         redial: How often to dial an address.
         on_event: Told of what happens.
@@ -105,6 +107,7 @@ class Swarm:
         *,
         wanted: PieceSet | None = None,
         peer_id: bytes | None = None,
+        encryption: Encryption | str = Encryption.PREFER,
         limits: Limits = DEFAULT_LIMITS,
         slots: int = DEFAULT_SLOTS,
         redial: Redial | None = None,
@@ -129,6 +132,7 @@ class Swarm:
             on_useless=lambda peer, reason: self._do(peer.close(reason)),
             on_failure=self._fail,
         )
+        self._encryption = Encryption(encryption)
         self._limits = limits
         self._redial = redial or Redial()
         self._tell = on_event
@@ -247,7 +251,7 @@ class Swarm:
             if gives_up:
                 self._failures[address] = error
             if gives_up or connected is None:  # else PeerLeft has told it
-                self._tell(DialFailed(address, error, gives_up))
+                self._tell(DialFailed(address, error, failures, gives_up))
             if gives_up:
                 return
             await asyncio.sleep(self._redial.pause(failures))
@@ -260,6 +264,7 @@ class Swarm:
                 self.metainfo.info_hash,
                 peer_id=self.peer_id,
                 num_pieces=self.metainfo.num_pieces,
+                encryption=self._encryption,
                 extensions=self.extensions,
                 limits=self._limits,
                 trace=self._trace,
