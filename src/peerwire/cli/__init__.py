@@ -1,7 +1,8 @@
 """What is typed: ``peerwire VERB ...``, a module for each verb.
 
 A verb's module has a docstring, which is its help, an `EXAMPLE`, `add_arguments(parser)` and
-``async run(args, out) -> int``. It is imported only when it is typed, so that help stays fast.
+``async run(args, out) -> int``, and may have what is said when it is `INTERRUPTED`. It is imported
+only when it is typed, so that help stays fast.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ VERBS = {
     "get": "fetch a torrent from peers, verified; resumes",
 }
 
-#: What a shell expects of a program that was interrupted: 128 and the number of the signal.
-INTERRUPTED = 130
+#: What a shell expects of a program that Ctrl-C has ended: 128 and the number of the signal.
+STATUS_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words[0], words[1:])
     except SystemExit as error:  # argparse has said what there was to say
         return int(error.code or 0)
+    except KeyboardInterrupt:  # while modules are imported, for instance
+        return STATUS_INTERRUPTED
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -86,9 +89,12 @@ def _run(verb: str, words: list[str]) -> int:
     try:
         status: int = asyncio.run(module.run(args, out))
     except KeyboardInterrupt:
-        out.error("interrupted")
-        return INTERRUPTED
-    except (PeerWireError, OSError) as error:
+        out.error(getattr(module, "INTERRUPTED", "interrupted"))
+        return STATUS_INTERRUPTED
+    except PeerWireError as error:
         out.error(str(error))
+        return 1
+    except OSError as error:
+        out.error(": ".join(filter(None, (error.filename, error.strerror))) or str(error))
         return 1
     return status

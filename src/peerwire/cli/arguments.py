@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
+from decimal import Decimal
 
 __all__ = ["address", "port", "size"]
 
-_UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
 def size(text: str) -> int:
     """Reads a number of bytes: ``65536``, ``64KiB``, ``64k``, ``1.5GiB``; units are binary."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write 65536, 64KiB or 1.5GiB")
-    return int(float(match[1]) * _UNITS[match[2]])
+    return int(Decimal(match[1]) * _UNITS[match[2]])
 
 
 def port(text: str) -> int:

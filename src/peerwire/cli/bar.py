@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import (
     Progress,
     TaskProgressColumn,
     TextColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
@@ -34,8 +36,12 @@ class Bar:
             TaskProgressColumn(),
             DownloadColumn(binary_units=True),
             TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
+            transient=True,
+            # What is printed meanwhile appears above the bar; but results may go to a file.
+            redirect_stdout=sys.stdout.isatty(),
         )
         self._task = self._progress.add_task(label, total=None, note="")
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..torrent.create import create
 from . import arguments
 from .output import human_bytes
+from .transfer import hash_content
 
 if TYPE_CHECKING:
     import argparse
@@ -39,15 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace, out: Output) -> int:
     """Runs the verb."""
-    with out.progress("hashing") as progress:
-        metainfo = await asyncio.to_thread(
-            create,
-            args.path,
-            piece_length=args.piece_size,
-            private=args.private,
-            trackers=args.tracker,
-            progress=progress.update,
-        )
+    metainfo = await hash_content(
+        args.path,
+        out,
+        piece_length=args.piece_size,
+        private=args.private,
+        trackers=args.tracker,
+    )
     args.output.write_bytes(metainfo.to_bytes())
     record = {
         "path": str(args.output),

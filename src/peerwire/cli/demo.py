@@ -19,12 +19,11 @@ from ..limits import BLOCK_LENGTH
 from ..pieces import PieceSet
 from ..swarm.events import PeerLeft
 from ..swarm.swarm import Swarm
-from ..torrent.create import create
 from ..torrent.disk import Disk
 from ..torrent.storage import Storage
 from . import arguments
 from .output import human_bytes, human_rate
-from .transfer import watch
+from .transfer import hash_content, watch
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +53,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         content = Path(folder, "seed", "demo.bin")
         content.parent.mkdir()
         await asyncio.to_thread(_write_random, content, args.size)
-        metainfo = await asyncio.to_thread(create, content)
+        metainfo = await hash_content(content, out)
         return await _move(metainfo, content.parent, Path(folder, "get"), out)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,26 +34,25 @@ class Output:
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
-        self._quiet = False
 
     def result(self, record: Mapping[str, object], text: str) -> None:
         """Writes a result: `record` as JSON, or `text` for people."""
-        print(json.dumps(record, ensure_ascii=False) if self.json else text, flush=True)
+        _print(json.dumps(record) if self.json else text, sys.stdout)
 
     def event(self, record: Mapping[str, object], text: str) -> None:
         """Writes what happened on the way: `record` among the results, or `text` as a note."""
         if self.json:
-            print(json.dumps(record, ensure_ascii=False), flush=True)
+            _print(json.dumps(record), sys.stdout)
         else:
             self.note(text)
 
     def note(self, text: str) -> None:
         """Tells people something by the way."""
-        print(text, file=sys.stderr, flush=True)
+        _print(text, sys.stderr)
 
     def error(self, text: str) -> None:
         """Tells people what went wrong, in one line."""
-        print(f"peerwire: {' '.join(text.split())}", file=sys.stderr, flush=True)
+        _print(f"peerwire: {' '.join(text.split())}", sys.stderr)
 
     @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Progress]:
@@ -74,11 +74,12 @@ class Output:
 
 
 class _Lines:
-    """Progress as plain lines, one every two seconds."""
+    """Progress as plain lines, one every two seconds while there is any."""
 
     def __init__(self, label: str) -> None:
         self._label = label
         self._said_at = time.monotonic()
+        self._said = ""
 
     def update(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
@@ -86,8 +87,21 @@ class _Lines:
             return
         self._said_at = now
         share = 100 * done // total if total else 100
-        parts = [f"{self._label}: {share} %", f"{human_bytes(done)} of {human_bytes(total)}"]
-        print(", ".join(parts + [note] * bool(note)), file=sys.stderr, flush=True)
+        line = f"{self._label}: {share} %, {human_bytes(done)} of {human_bytes(total)}"
+        line += f", {note}" if note else ""
+        if line != self._said:
+            self._said = line
+            _print(line, sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    """Prints a line, whatever the stream makes of it."""
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except BrokenPipeError:
+        # Who read it has enough, `head` for one. What is under way goes on, to nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def human_bytes(count: float) -> str:

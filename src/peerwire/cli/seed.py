@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..asyncio.server import serve
-from ..errors import StorageError
+from ..errors import PeerWireError, StorageError
+from ..pieces import PieceSet
+from ..swarm.events import system_says, written
 from ..swarm.swarm import Swarm
 from ..torrent.disk import Disk
 from ..torrent.metainfo import Metainfo
@@ -23,6 +25,7 @@ from .transfer import held_bytes, tell, verify
 if TYPE_CHECKING:
     import argparse
 
+    from ..asyncio.server import Server
     from .output import Output
 
 EXAMPLE = "peerwire seed debian.torrent --content downloads/debian.iso --port 6881"
@@ -62,12 +65,12 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         if not have.complete:
             held, whole = human_bytes(held_bytes(metainfo, have)), human_bytes(metainfo.length)
             out.note(f"only {held} of {whole} verify; the rest is not served")
-        torrents = {metainfo.info_hash: metainfo.num_pieces}
+        nothing = PieceSet(metainfo.num_pieces)  # what differs here is somebody's, and stays
         async with (
-            Swarm(metainfo, disk, have, on_event=lambda event: tell(event, out)) as swarm,
-            serve(
-                swarm.welcome, args.host, args.port, torrents=torrents, peer_id=swarm.peer_id
-            ) as server,
+            Swarm(
+                metainfo, disk, have, wanted=nothing, on_event=lambda event: tell(event, out)
+            ) as swarm,
+            await _listen(swarm, args.host, args.port) as server,
         ):
             record = {
                 "event": "seeding",
@@ -76,17 +79,34 @@ async def run(args: argparse.Namespace, out: Output) -> int:
                 "host": args.host,
                 "port": server.port,
             }
-            where = f"{args.host}:{server.port}"
+            stop = _stop_on_signals()
+            where = written((args.host, server.port))
             out.result(record, f"seeding {metainfo.name} on {where}, {record['info_hash']}")
-            await _interrupted()
+            await stop.wait()
             out.note("stopping")
     return 0
 
 
-async def _interrupted() -> None:
-    """Waits for Ctrl-C or a request to terminate: the way this verb ends."""
-    loop = asyncio.get_running_loop()
+async def _listen(swarm: Swarm, host: str, port: int) -> Server:
+    metainfo = swarm.metainfo
+    try:
+        return await serve(
+            swarm.welcome,
+            host,
+            port,
+            torrents={metainfo.info_hash: metainfo.num_pieces},
+            peer_id=swarm.peer_id,
+            extensions=swarm.extensions,
+        )
+    except OSError as error:
+        raise PeerWireError(
+            f"can't listen on {written((host, port))}: {system_says(error)}"
+        ) from error
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """Returns what is set by Ctrl-C or a request to terminate: the way this verb ends."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
