@@ -110,10 +110,7 @@ class connect:  # noqa: N801 - used as a verb
     async def _connect(self) -> Peer:
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                peer = await self._dial(self._encryption)
-                if self._encryption is Encryption.PREFER and _was_not_understood(peer):
-                    logger.info("%s:%d: no encryption, dialling plainly", self._host, self._port)
-                    peer = await self._dial(Encryption.OFF)
+                peer = await self._reach()
         except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError, the system's too
             if deadline.expired():
                 reason = f"no connection and handshake within {self._timeout:g} s"
@@ -125,6 +122,14 @@ class connect:  # noqa: N801 - used as a verb
         if closed is not None and not _has_answered(peer):
             raise closed.again()
         return peer
+
+    async def _reach(self) -> Peer:
+        """Dials, and once more without encryption where that was what the peer did not like."""
+        peer = await self._dial(self._encryption)
+        if self._encryption is not Encryption.PREFER or not _was_not_understood(peer):
+            return peer
+        logger.info("%s:%d: no encryption, dialling plainly", self._host, self._port)
+        return await self._dial(Encryption.OFF)
 
     async def _dial(self, encryption: Encryption) -> Peer:
         """Returns a peer that has answered with a handshake, or whose connection has ended."""
