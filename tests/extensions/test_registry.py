@@ -77,6 +77,7 @@ def test_a_wire_has_instances_of_its_own():
 def test_what_is_not_there_is_not_got():
     with pytest.raises(LocalProtocolError, match=r"Beta is not among .* connect, serve or Wire"):
         registry(Alpha).get(Beta)
+    assert registry(Alpha).find(Beta) is None
 
 
 def test_messages_have_names_in_a_log():

@@ -86,14 +86,18 @@ class Extensions:
         Raises:
             LocalProtocolError: The wire was not given it.
         """
-        for extension in self:
-            if isinstance(extension, kind):
-                return extension
-        raise LocalProtocolError(
-            f"{kind.__name__} is not among this wire's extensions; "
-            "give it to connect, serve or Wire",
-            rule="BEP 10, handshake message",
-        )
+        found = self.find(kind)
+        if found is None:
+            raise LocalProtocolError(
+                f"{kind.__name__} is not among this wire's extensions; "
+                "give it to connect, serve or Wire",
+                rule="BEP 10, handshake message",
+            )
+        return found
+
+    def find(self, kind: type[E]) -> E | None:
+        """Returns this wire's instance of an extension; None if it was not given it."""
+        return next((extension for extension in self if isinstance(extension, kind)), None)
 
     def handshake(self) -> ExtendedHandshake:
         """Returns our extended handshake as it stands now.
