@@ -6,9 +6,21 @@ import argparse
 import re
 from decimal import Decimal
 
-__all__ = ["address", "port", "size"]
+from ..encryption import Encryption
+
+__all__ = ["add_encryption", "address", "port", "size"]
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def add_encryption(parser: argparse.ArgumentParser, default: Encryption) -> None:
+    """Adds ``--encryption``, which says what is wanted of message stream encryption."""
+    parser.add_argument(
+        "--encryption",
+        choices=[policy.value for policy in Encryption],
+        default=default.value,
+        help=f"off, where the peer can (prefer), or RC4 only (require; default: {default})",
+    )
 
 
 def size(text: str) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..asyncio.server import serve
+from ..encryption import Encryption
 from ..limits import BLOCK_LENGTH
 from ..pieces import PieceSet
 from ..swarm.events import PeerLeft
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = "peerwire demo --size 256MiB"
 
+#: What was encrypted, by what the connection spoke.
+_ENCRYPTED = {"off": "nothing", "plaintext": "the handshake", "rc4": "all of it, with RC4"}
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -45,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="64MiB",
         help="how much to move (default: 64MiB)",
     )
+    arguments.add_encryption(parser, Encryption.OFF)
 
 
 async def run(args: argparse.Namespace, out: Output) -> int:
@@ -54,14 +59,18 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         content.parent.mkdir()
         await asyncio.to_thread(_write_random, content, args.size)
         metainfo = await hash_content(content, out)
-        return await _move(metainfo, content.parent, Path(folder, "get"), out)
+        return await _move(metainfo, content.parent, Path(folder, "get"), args.encryption, out)
 
 
-async def _move(metainfo: Metainfo, source: Path, target: Path, out: Output) -> int:
+async def _move(
+    metainfo: Metainfo, source: Path, target: Path, encryption: str, out: Output
+) -> int:
     messages: Counter[str] = Counter()
+    spoken = set()
 
     def count(event: SwarmEvent) -> None:
         if isinstance(event, PeerLeft):
+            spoken.add(event.peer.encryption)
             messages.update(event.peer.wire.messages_received)
             messages.update(event.peer.wire.messages_sent)
 
@@ -71,20 +80,30 @@ async def _move(metainfo: Metainfo, source: Path, target: Path, out: Output) -> 
         target_disk = await stack.enter_async_context(Disk(Storage(metainfo, target)))
         seed = await stack.enter_async_context(Swarm(metainfo, source_disk, everything))
         server = await stack.enter_async_context(
-            serve(seed.welcome, LOOPBACK, 0, torrents={metainfo.info_hash: metainfo.num_pieces})
+            serve(
+                seed.welcome,
+                LOOPBACK,
+                0,
+                torrents={metainfo.info_hash: metainfo.num_pieces},
+                encryption=encryption,
+            )
         )
         have = PieceSet(metainfo.num_pieces)
         started = time.perf_counter()
-        async with Swarm(metainfo, target_disk, have, on_event=count) as leech:
+        async with Swarm(
+            metainfo, target_disk, have, encryption=encryption, on_event=count
+        ) as leech:
             leech.dial(LOOPBACK, server.port)
             with out.progress("moving") as progress:
                 await watch(leech, progress)
         seconds = time.perf_counter() - started
-    _summarize(metainfo, seconds, messages, out)
+    _summarize(metainfo, seconds, messages, "/".join(sorted(spoken)), out)
     return 0
 
 
-def _summarize(metainfo: Metainfo, seconds: float, messages: Counter[str], out: Output) -> None:
+def _summarize(
+    metainfo: Metainfo, seconds: float, messages: Counter[str], encryption: str, out: Output
+) -> None:
     length = metainfo.length
     record = {
         "bytes": length,
@@ -92,6 +111,7 @@ def _summarize(metainfo: Metainfo, seconds: float, messages: Counter[str], out: 
         "blocks": -(-length // BLOCK_LENGTH),
         "seconds": round(seconds, 3),
         "bytes_per_second": round(length / seconds),
+        "encryption": encryption,
         "messages": dict(messages.most_common()),
     }
     counted = ", ".join(f"{count} {name}" for name, count in messages.most_common())
@@ -99,7 +119,8 @@ def _summarize(metainfo: Metainfo, seconds: float, messages: Counter[str], out: 
         f"moved     {human_bytes(length)} ({length} bytes), every piece verified\n"
         f"pieces    {record['pieces']}, in {record['blocks']} blocks\n"
         f"time      {seconds:.2f} s, {human_rate(length, seconds)}\n"
-        f"messages  {counted}"
+        f"messages  {counted}\n"
+        f"encrypted {_ENCRYPTED[encryption]}"
     )
     out.result(record, text)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..asyncio.server import serve
+from ..encryption import Encryption
 from ..errors import PeerWireError, StorageError
 from ..pieces import PieceSet
 from ..swarm.events import system_says, written
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=6881,
         help="the TCP port to listen on, 0 for any (default: 6881)",
     )
+    arguments.add_encryption(parser, Encryption.PREFER)
 
 
 async def run(args: argparse.Namespace, out: Output) -> int:
@@ -70,7 +72,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             Swarm(
                 metainfo, disk, have, wanted=nothing, on_event=lambda event: tell(event, out)
             ) as swarm,
-            await _listen(swarm, args.host, args.port) as server,
+            await _listen(swarm, args.host, args.port, args.encryption) as server,
         ):
             record = {
                 "event": "seeding",
@@ -87,7 +89,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     return 0
 
 
-async def _listen(swarm: Swarm, host: str, port: int) -> Server:
+async def _listen(swarm: Swarm, host: str, port: int, encryption: str) -> Server:
     metainfo = swarm.metainfo
     try:
         return await serve(
@@ -96,6 +98,7 @@ async def _listen(swarm: Swarm, host: str, port: int) -> Server:
             port,
             torrents={metainfo.info_hash: metainfo.num_pieces},
             peer_id=swarm.peer_id,
+            encryption=encryption,
             extensions=swarm.extensions,
         )
     except OSError as error:

@@ -17,10 +17,12 @@ from ..swarm.events import (
     written,
 )
 from ..torrent.create import create
+from .output import human_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..asyncio.peer import Peer
     from ..pieces import PieceSet
     from ..swarm.events import SwarmEvent
     from ..swarm.swarm import Swarm
@@ -92,6 +94,7 @@ def _who(swarm: Swarm) -> str:
 
 def tell(event: SwarmEvent, out: Output) -> None:
     """Tells an event of a swarm, as a line for people or an object for scripts."""
+    text = str(event)
     match event:
         case PeerJoined(peer, dialled):
             record: dict[str, object] = {
@@ -99,8 +102,10 @@ def tell(event: SwarmEvent, out: Output) -> None:
                 "address": written(peer.address),
                 "client": peer.client,
                 "dialled": dialled,
+                "encryption": peer.encryption,
             }
         case PeerLeft(peer, closed):
+            text += _moved(peer)
             record = {
                 "event": "peer left",
                 "address": written(peer.address),
@@ -131,4 +136,10 @@ def tell(event: SwarmEvent, out: Output) -> None:
             record = {"event": "disk failed", "index": index, "error": str(error)}
         case PieceVerified():
             return  # the progress shows it
-    out.event(record, str(event))
+    out.event(record, text)
+
+
+def _moved(peer: Peer) -> str:
+    """What went over a connection, for the end of the line that tells that it is gone."""
+    sent = f"; sent {human_bytes(peer.uploaded)}" if peer.uploaded else ""
+    return sent + (f"; received {human_bytes(peer.downloaded)}" if peer.downloaded else "")

@@ -35,7 +35,8 @@ class PeerJoined:
 
     def __str__(self) -> str:
         way = "connected to" if self.dialled else "connection from"
-        return f"{way} {_who(self.peer)}"
+        spoken = _SPOKEN[self.peer.encryption]
+        return f"{way} {_who(self.peer)}{spoken}"
 
 
 @dataclass(slots=True)
@@ -142,6 +143,10 @@ def system_says(error: OSError) -> str:
     if number > 0:
         return os.strerror(number)
     return error.strerror or str(error)  # a resolver's, which has a text of its own
+
+
+#: What a connection speaks, for people.
+_SPOKEN = {"off": "", "plaintext": ", behind an encrypted handshake", "rc4": ", encrypted"}
 
 
 def _who(peer: Peer) -> str:
