@@ -79,6 +79,7 @@ WRONG_LENGTHS = [
     ((14, 15), (1, 4), "BEP 6, fast extension"),
     ((16,), (0, 11, 13), "BEP 6, fast extension"),
     ((21, 23), (0, 47, 49, 80), "BEP 52, peer messages"),
+    ((20,), (0,), "BEP 10"),
     ((22,), (0, 47, 49, 79, 81), "BEP 52, peer messages"),
 ]
 

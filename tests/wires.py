@@ -37,6 +37,7 @@ INFO_HASH = bytes(range(20))
 OUR_ID = b"-PW0000-ourselvesxyz"
 PEER_ID = b"-TR4060-somebodyelse"
 NO_BITS = Reserved(0)
+BOTH = Reserved.FAST | Reserved.EXTENSION
 
 #: Two hashes, and an uncle for each of three proof layers.
 RANGE = HashRange(bytes(range(32)), 1, 4, 2, 3)
@@ -101,6 +102,7 @@ messages = st.one_of(
     st.builds(Suggest, u32),
     st.builds(Reject, u32, u32, u32),
     st.builds(AllowedFast, u32),
+    st.builds(Extended, st.integers(0, 255), blocks),
     st.builds(HashRequest, ranges),
     st.builds(Hashes, ranges, st.lists(digests, max_size=3)),
     st.builds(HashReject, ranges),
@@ -156,8 +158,8 @@ class Trace:
         return [line[2:] for line in self.lines if line[0] == mark]
 
 
-def peer_handshake(*, fast=True, peer_id=PEER_ID, info_hash=INFO_HASH):
-    return Handshake(info_hash, peer_id, Reserved.FAST if fast else NO_BITS).encode()
+def peer_handshake(*, fast=True, peer_id=PEER_ID, info_hash=INFO_HASH, bits=NO_BITS):
+    return Handshake(info_hash, peer_id, bits | (Reserved.FAST if fast else NO_BITS)).encode()
 
 
 def waiting_wire(role="responder", info_hash=INFO_HASH, **options):
@@ -171,6 +173,15 @@ def open_wire(*, fast=True, now=0.0, **options):
     """A wire after both handshakes, with nothing to hand out."""
     wire = waiting_wire(now=now, **options)
     wire.receive_data(peer_handshake(fast=fast), now)
+    wire.events_received()
+    wire.data_to_send()
+    return wire
+
+
+def extended_wire(*extensions, **options):
+    """An open wire that has said what extensions it speaks, to a peer that speaks some."""
+    wire = waiting_wire(reserved=BOTH, extensions=extensions, **options)
+    wire.receive_data(peer_handshake(bits=BOTH), wire.now)
     wire.events_received()
     wire.data_to_send()
     return wire

@@ -95,6 +95,10 @@ class Wire(Sending):
         except RemoteProtocolError as error:
             self._violated(error)
             raise
+        except Exception as error:
+            # The caller's own extension or trace failed; the rest of the data would be missing.
+            self._end("us", f"{type(error).__name__}: {error}", error)
+            raise
 
     def receive_eof(self, error: OSError | None = None) -> None:
         """Takes in that nothing more will come.
