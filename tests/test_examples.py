@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 #: What each says at its end.
-LAST_LINE = {"two_peers": "fetched 262144 bytes, verified: True"}
+LAST_LINE = {
+    "chat_extension": "Alice: hello, Bob",
+    "two_peers": "fetched 262144 bytes, verified: True",
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -29,3 +33,11 @@ def test_it_runs(example):
 def test_the_one_that_the_readme_names_is_short():
     (two_peers,) = (path for path in EXAMPLES if path.stem == "two_peers")
     assert len(two_peers.read_text().splitlines()) < 60
+
+
+def test_what_the_how_to_shows_of_an_extension_is_the_example():
+    how_to = (ROOT / "docs/how-to/write-an-extension.md").read_text()
+    shown = re.findall(r"```python\n(.*?)```", how_to, re.DOTALL)
+    example = (ROOT / "examples/chat_extension.py").read_text()
+    assert len(shown) == 4
+    assert [block for block in shown if block not in example] == []
