@@ -1,12 +1,14 @@
 import pytest
 
 from peerwire.errors import PeerChoked, RemoteProtocolError, RequestRejected, RequestTimeout
+from peerwire.extensions.base import Extension
 from peerwire.limits import Limits
 from peerwire.messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
+    Extended,
     Have,
     HaveAll,
     HaveNone,
@@ -29,6 +31,7 @@ from .wires import (
     EXAMPLES,
     Trace,
     encoded,
+    extended_wire,
     open_wire,
     receive,
     requesting_wire,
@@ -478,6 +481,60 @@ def test_a_reject_of_what_was_not_asked_for_ends_the_wire(reject):
         return wire
 
     broken(make, reject, "BEP 6, reject request", f"{reject}, which was not asked for")
+
+
+# Extensions
+
+
+class Chat(Extension):
+    name = "xx_chat"
+
+    def receive(self, payload):
+        return payload.decode() or None
+
+
+def test_an_extended_handshake_is_an_event_of_its_own():
+    wire = extended_wire()
+    (told,) = receive(wire, Extended(0, b"d4:reqqi30ee"))
+    assert told.reqq == 30
+
+
+def test_a_message_of_an_extension_is_what_the_extension_makes_of_it():
+    assert receive(extended_wire(Chat), Extended(1, b"hello"), Extended(1, b"")) == ["hello"]
+
+
+def test_the_extension_protocol_has_to_be_negotiated():
+    match = "extended handshake, 2 bytes without the extension protocol"
+    broken(open_wire, Extended(0, b"de"), "BEP 10", match)
+
+
+@pytest.mark.parametrize(
+    ("message", "rule", "match"),
+    [
+        (Extended(0, b"d"), "BEP 10, handshake message", "extended handshake: "),
+        (Extended(0, bytes(101)), "Limits.max_extended_handshake", "101 bytes, 100 is the most"),
+        (Extended(1, b"\xff"), "extension xx_chat", "codec can't decode"),
+    ],
+)
+def test_an_extension_has_its_rules(message, rule, match):
+    limits = Limits(max_extended_handshake=100)
+    broken(lambda: extended_wire(Chat, limits=limits), message, rule, match)
+
+
+@pytest.mark.parametrize(
+    ("message", "match"),
+    [
+        (Extended(9, b"hello"), "extended id 9, 5 bytes, an id we did not give"),
+        (Extended(0, b"d4:reqqi-1ee"), "extended handshake: reqq"),
+    ],
+)
+def test_what_others_let_pass_of_an_extension_is_a_deviation(message, match):
+    trace = Trace()
+    wire = extended_wire(trace=trace)
+    receive(wire, message)
+    (note,) = trace.marked("!")
+    assert note.startswith(f"deviation: {match}")
+    broken(lambda: extended_wire(strict=True), message, "BEP 10", match)
 
 
 # What was said before the piece count was known

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerwire.errors import LocalProtocolError, PeerChoked, RequestCancelled
+from peerwire.extensions.base import Extension
 from peerwire.hashes import HashRange
 from peerwire.limits import Limits
 from peerwire.messages import (
@@ -35,6 +36,7 @@ from .wires import (
     HASHES,
     RANGE,
     Trace,
+    extended_wire,
     open_wire,
     receive,
     requesting_wire,
@@ -428,6 +430,28 @@ def test_the_messages_of_the_fast_extension_need_it(say):
     wire = open_wire(fast=False)
     refused(wire, say, "needs the fast extension, which was not negotiated", "BEP 6")
     assert wire.allowed_fast == set()
+
+
+# Extensions
+
+
+class Chat(Extension):
+    name = "xx_chat"
+
+
+def test_an_extension_is_switched_off():
+    wire = extended_wire(Chat)
+    wire.switch_extension(Chat, False)
+    wire.switch_extension(Chat, True)
+    off, on = sent(wire)
+    assert off.extended_id == on.extended_id == 0
+    assert b"7:xx_chati0e" in off.payload
+    assert b"7:xx_chati1e" in on.payload
+
+
+def test_an_extended_handshake_needs_the_extension_protocol():
+    match = "the peer does not speak the extension protocol"
+    refused(open_wire(), lambda wire: wire.send_extended_handshake(), match, "BEP 10")
 
 
 # Hashes

@@ -6,12 +6,14 @@ from peerwire.errors import (
     RemoteProtocolError,
     RequestTimeout,
 )
+from peerwire.extensions.base import Extension
 from peerwire.handshake import HANDSHAKE_LENGTH, PEER_ID_PREFIX, Handshake, Reserved
 from peerwire.hash_requests import HashRequestEnded
 from peerwire.limits import Limits
 from peerwire.messages import (
     AllowedFast,
     Bitfield,
+    Extended,
     HashRequest,
     Have,
     HaveAll,
@@ -33,6 +35,7 @@ from .wires import (
     PEER_ID,
     RANGE,
     Trace,
+    extended_wire,
     open_wire,
     peer_handshake,
     receive,
@@ -419,6 +422,36 @@ def test_the_fast_extension_takes_two():
         assert wire.fast == (ours and theirs)
         answer = Handshake.decode(wire.data_to_send()[:HANDSHAKE_LENGTH])
         assert answer.reserved == reserved
+
+
+# Extensions
+
+
+def test_the_peer_may_want_fewer_requests():
+    wire = extended_wire(limits=Limits(max_requests=100))
+    assert wire.max_requests == 100
+    receive(wire, Extended(0, b"d1:v4:teste"))
+    assert wire.max_requests == 100
+    receive(wire, Extended(0, b"d4:reqqi30ee"))
+    assert wire.max_requests == 30
+    receive(wire, Extended(0, b"d4:reqqi300ee"))
+    assert wire.max_requests == 100
+
+
+class Chat(Extension):
+    name = "xx_chat"
+
+
+def test_a_message_of_an_extension_goes_out_with_the_peers_id():
+    wire = extended_wire(Chat)
+    (chat,) = wire.extensions
+    with pytest.raises(LocalProtocolError, match="the peer does not speak xx_chat") as error:
+        wire.send_extended(chat, b"hello")
+    assert error.value.rule.startswith("BEP 10")
+    assert wire.data_to_send() == b""
+    receive(wire, Extended(0, b"d1:md7:xx_chati9eee"))
+    wire.send_extended(chat, b"hello")
+    assert sent(wire) == [Extended(9, b"hello")]
 
 
 # Requests
