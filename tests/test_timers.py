@@ -1,3 +1,4 @@
+import math
 from itertools import pairwise
 
 import pytest
@@ -84,3 +85,14 @@ def test_we_are_never_silent_for_longer_than_the_period(start, pauses):
     sends.append(now)
     for before, after in pairwise(sends):
         assert after - before <= LIMITS.keep_alive + 1e-6
+
+
+def test_the_silence_of_a_peer_that_is_held_back_is_not_its_own():
+    timers = Timers(Limits(idle_timeout=120.0, keep_alive=60.0), 0.0)
+    timers.held_back = True
+    timers.check_idle(1000.0)
+    assert timers.next(keep_alive=False) == math.inf
+    assert timers.next(keep_alive=True) == 30.0
+    timers.held_back = False
+    with pytest.raises(RemoteProtocolError, match="no message for 1000 s"):
+        timers.check_idle(1000.0)

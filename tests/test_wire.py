@@ -387,6 +387,21 @@ def test_who_has_nothing_to_say_sends_keep_alives():
     assert sent(wire) == [KeepAlive()]
 
 
+def test_silence_is_not_the_peer_s_while_it_is_held_back():
+    wire = open_wire(now=0.0)
+    wire.keep_alive = False
+    assert wire.next_timer() == 120.0
+    wire.hold_back(True, 100.0)
+    assert wire.next_timer() is None
+    wire.handle_timer(1000.0)
+    wire.hold_back(False, 1000.0)
+    assert wire.next_timer() == 1120.0
+    wire.hold_back(False, 1001.0)
+    assert wire.next_timer() == 1120.0
+    with pytest.raises(RemoteProtocolError, match="no message for 120 s"):
+        wire.handle_timer(1120.0)
+
+
 def test_keep_alives_can_be_switched_off():
     wire = open_wire(now=0.0)
     wire.keep_alive = False

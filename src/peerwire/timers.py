@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .errors import InvalidHandshake, RemoteProtocolError
@@ -23,12 +24,21 @@ class Timers:
         handshake_deadline: When the peer's handshake must be complete. Its bytes do not move it.
         last_message_at: When the last whole message came. Only that, not bytes, puts off the end.
         sent_since_tick: Whether anything was sent since `keep_alive_due` last looked.
+        held_back: Whether the peer is not listened to, so that its silence is not its own.
     """
 
-    __slots__ = ("_limits", "_tick_at", "handshake_deadline", "last_message_at", "sent_since_tick")
+    __slots__ = (
+        "_limits",
+        "_tick_at",
+        "handshake_deadline",
+        "held_back",
+        "last_message_at",
+        "sent_since_tick",
+    )
 
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
+        self.held_back = False
         self.handshake_deadline = now + limits.handshake_timeout
         self.opened(now)
 
@@ -39,7 +49,7 @@ class Timers:
         self._tick_at = now + self._limits.keep_alive / 2
 
     def next(self, keep_alive: bool) -> float:
-        """Says when an open wire is to look again."""
+        """Says when an open wire is to look again; infinity for never."""
         return min(self._idle_deadline, self._tick_at) if keep_alive else self._idle_deadline
 
     def check_handshake(self, now: float, held: int) -> None:
@@ -77,4 +87,4 @@ class Timers:
     def _idle_deadline(self) -> float:
         # `next` and `check_idle` have to round alike: or a wire woken at this very moment would
         # find that it is not due yet, again and again.
-        return self.last_message_at + self._limits.idle_timeout
+        return math.inf if self.held_back else self.last_message_at + self._limits.idle_timeout

@@ -17,6 +17,7 @@ the caller says what time it is, on any clock that does not go backwards.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .errors import (
@@ -163,6 +164,20 @@ class Wire(Sending):
 
     # Time
 
+    def hold_back(self, held: bool, now: float) -> None:
+        """Tells that what the peer says is not taken in for a while, or is again.
+
+        While an application lags behind, its peer's silence is not the peer's, and ends nothing.
+
+        Args:
+            held: Whether it is held back from now on.
+            now: What time it is, in seconds.
+        """
+        self.now = now
+        if self._timers.held_back and not held:
+            self._timers.last_message_at = now
+        self._timers.held_back = held
+
     def next_timer(self) -> float | None:
         """Says when `handle_timer` is to be called; None for never."""
         if self.state is State.HANDSHAKE:
@@ -173,7 +188,7 @@ class Wire(Sending):
         for deadline in (self._requests.next_deadline, self._hash_requests.next_deadline):
             if deadline is not None and deadline < due:
                 due = deadline
-        return due
+        return None if due == math.inf else due
 
     def handle_timer(self, now: float) -> None:
         """Does what is due: gives up requests, keeps the connection alive, or ends it.

@@ -266,6 +266,23 @@ class TestIteration:
         rest = [message async for message in reader]
         assert rest == [Have(index) for index in range(1, 100_000)]
 
+    async def test_a_slow_reader_does_not_make_its_peer_a_silent_one(self, meet, clock):
+        peer, raw = await meet(limits=Limits(max_unread_messages=50))
+        peer.keep_alive = False
+        reader = aiter(peer)
+        raw.say(*(Have(index) for index in range(100_000)))
+        assert await anext(reader) == Have(0)
+        await turns(1000)
+        await clock.advance(1000.0)
+        assert peer.closed is None
+        for index in range(1, 100_000):
+            assert await anext(reader) == Have(index)
+        await clock.advance(119.0)
+        assert peer.closed is None
+        await clock.advance(1.0)
+        with pytest.raises(ConnectionClosed, match="no message for 120 s"):
+            await anext(reader)
+
     @pytest.mark.parametrize(
         "wait",
         [

@@ -76,6 +76,7 @@ class Connection(asyncio.BufferedProtocol):
         self._settle_handle: asyncio.Handle | None = None
         self._writable: asyncio.Future[None] | None = None  # there while the peer reads too slowly
         self._reading = True
+        self._held_back = False
 
     # The transport calls these
 
@@ -159,7 +160,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing():
             return
         closed = self.wire.closed is not None  # then what comes is dropped, until the peer's end
-        reading = closed or (self._may_read() and not self._overflowing(self._transport))
+        wanted = closed or self._may_read()
+        if wanted == self._held_back:  # a peer that does not read, though, is not waited for
+            self._held_back = not wanted
+            self.wire.hold_back(not wanted, self.loop.time())
+            self._set_timer()
+        reading = closed or (wanted and not self._overflowing(self._transport))
         if reading == self._reading:
             return
         self._reading = reading
