@@ -43,8 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         if not words or words[0] not in VERBS:
-            _overview().parse_args(words)
-            return 2
+            overview = _overview()
+            overview.parse_args(words)
+            overview.error("the verb comes first")
         return _run(words[0], words[1:])
     except SystemExit as error:  # argparse has said what there was to say
         return int(error.code or 0)

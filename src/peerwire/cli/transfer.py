@@ -12,7 +12,6 @@ from ..swarm.events import (
     PeerJoined,
     PeerLeft,
     PieceCorrupt,
-    PieceVerified,
     why,
     written,
 )
@@ -134,8 +133,8 @@ def tell(event: SwarmEvent, out: Output) -> None:
             }
         case DiskFailed(index, error):
             record = {"event": "disk failed", "index": index, "error": str(error)}
-        case PieceVerified():
-            return  # the progress shows it
+        case _:
+            return  # PieceVerified: the progress shows it
     out.event(record, text)
 
 

@@ -1,0 +1,206 @@
+"""peerwire seed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+
+import pytest
+
+from peerwire import connect
+from peerwire.cli import seed
+
+from .conftest import BLOCK, HOST, Recorder, run, wait_until
+
+SEEDING = {"event", "name", "info_hash", "host", "port"}
+JOINED = {"event", "address", "client", "dialled", "encryption"}
+LEFT = {"event", "address", "client", "by", "reason", "uploaded", "downloaded"}
+
+
+@pytest.fixture
+def seeding():
+    """Runs the verb in this process until it says that it seeds, and then ends it by a signal."""
+
+    async def seeding(torrent, content, *, host=HOST, number=signal.SIGTERM, first=None):
+        args = {
+            "torrent": str(torrent),
+            "content": content,
+            "host": host,
+            "port": 0,
+            "encryption": "prefer",
+        }
+        said = asyncio.Event()
+        out = Recorder(at_result=said.set)
+        running = asyncio.create_task(seed.run(type("Args", (), args), out))
+        await asyncio.wait(
+            [running, asyncio.create_task(said.wait())], return_when=asyncio.FIRST_COMPLETED
+        )
+        if running.done():
+            running.result()
+        if first is not None:
+            await first(out.results[0][0]["port"])
+        os.kill(os.getpid(), number)
+        assert await running == 0
+        return out
+
+    return seeding
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_until_a_signal(seeding, sample, number):
+    out = await seeding(sample.torrent, sample.content, number=number)
+    ((record, text),) = out.results
+    assert record.keys() == SEEDING
+    info_hash = sample.meta.info_hash.hex()
+    assert text == f"seeding sample on 127.0.0.1:{record['port']}, {info_hash}"
+    assert out.notes == ["stopping"]
+
+
+async def test_on_ipv6(seeding, sample):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    out = await seeding(sample.torrent, sample.content, host="::1")
+    assert out.results[0][1].startswith("seeding sample on [::1]:")
+
+
+async def test_the_folder_that_has_it(seeding, sample):
+    out = await seeding(sample.torrent, sample.content.parent)
+    assert len(out.results) == 1
+
+
+async def test_what_does_not_verify_is_neither_served_nor_touched(seeding, sample):
+    changed = sample.content / "c"
+    data = bytearray(changed.read_bytes())
+    data[100_000] ^= 1
+    changed.write_bytes(data)
+
+    async def give(port):
+        """Offers it the right pieces, which it has not asked for."""
+        info_hash = sample.meta.info_hash
+        async with connect(HOST, port, info_hash, num_pieces=sample.meta.num_pieces) as peer:
+            peer.have_all()
+            peer.unchoke()
+            await peer.wait_until(lambda: peer.peer_pieces)
+            assert len(peer.peer_pieces) == sample.meta.num_pieces - 1
+            await peer.wait_closed()  # by them: there is nothing that one has for the other
+            assert not peer.peer_interested
+
+    out = await seeding(sample.torrent, sample.content, first=give)
+    assert out.notes[0] == "only 211.3 KiB of 227.3 KiB verify; the rest is not served"
+    assert changed.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["missing.torrent", "--content", "sample"], "missing.torrent: No such file or directory"),
+        (["sample", "--content", "sample"], "sample: Is a directory"),
+        (["sample/c", "--content", "sample"], "not a .torrent"),
+        (["sample.torrent", "--content", "missing"], "missing does not exist"),
+        (["sample.torrent", "--content", "sample/b"], "is not all of 'sample'"),
+    ],
+)
+def test_what_cannot_be_served(cli, sample, tmp_path, monkeypatch, words, reason):
+    monkeypatch.chdir(tmp_path)
+    said = cli("seed", *words, "--port", "0")
+    assert said.status == 1
+    assert said.out == ""
+    assert said.err.startswith("peerwire: ")
+    assert reason in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_content_of_another_torrent(cli, sample):
+    for path in sample.content.rglob("*"):
+        if path.is_file():
+            path.write_bytes(bytes(path.stat().st_size))
+    said = cli("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    assert said.status == 1
+    assert said.err == (
+        f"peerwire: {sample.content}: no piece of it is what {sample.torrent} describes\n"
+    )
+
+
+def test_a_port_in_use(cli, sample):
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        said = cli("seed", sample.torrent, "--content", sample.content, "--port", port)
+    assert said.status == 1
+    assert said.err == f"peerwire: can't listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+def test_a_host_that_is_none(cli, sample):
+    said = cli("seed", sample.torrent, "--content", sample.content, "--host", "no.such.invalid")
+    assert said.status == 1
+    assert said.err.startswith("peerwire: can't listen on no.such.invalid:6881: ")
+
+
+# In a process of its own
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_comes_and_goes_for_people(start, sample, tmp_path, number):
+    giver = start("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    port = giver.port()
+    assert (
+        run("get", sample.torrent, "--peer", f"{HOST}:{port}", "-o", tmp_path / "new").status == 0
+    )
+    wait_until(lambda: "closed" in giver.err)
+    assert giver.end(number) == 0
+    assert giver.out.splitlines() == [
+        f"seeding sample on {HOST}:{port}, {sample.meta.info_hash.hex()}"
+    ]
+    joined, left, stopping = giver.err.splitlines()
+    assert joined.startswith(f"connection from {HOST}:")
+    assert ", peerwire " in joined
+    assert left.startswith(f"closed by {HOST}:")
+    assert left.endswith("; sent 227.3 KiB")
+    assert stopping == "stopping"
+
+
+def test_who_comes_and_goes_for_scripts(start, sample, tmp_path):
+    giver = start("seed", sample.torrent, "--content", sample.content, "--port", "0", "--json")
+    port = giver.port()
+    assert (
+        run("get", sample.torrent, "--peer", f"{HOST}:{port}", "-o", tmp_path / "new").status == 0
+    )
+    wait_until(lambda: len(giver.out.splitlines()) == 3)
+    assert giver.end(signal.SIGTERM) == 0
+    seeding, joined, left = map(json.loads, giver.out.splitlines())
+    assert seeding.keys() == SEEDING
+    assert seeding["event"] == "seeding"
+    assert joined.keys() == JOINED
+    assert joined["event"] == "peer joined"
+    assert joined["dialled"] is False
+    assert left.keys() == LEFT
+    assert left["event"] == "peer left"
+    assert (left["uploaded"], left["downloaded"]) == (sample.meta.length, 0)
+
+
+def test_a_reader_that_has_enough_does_not_end_it(start, sample, tmp_path):
+    reading, writing = os.pipe()
+    words = ["seed", sample.torrent, "--content", sample.content, "--port", "0", "--json"]
+    giver = start(*words, stdout=writing)
+    os.close(writing)
+    with open(reading) as stream:
+        port = json.loads(stream.readline())["port"]
+    for name in "one", "two":
+        got = run("get", sample.torrent, "--peer", f"{HOST}:{port}", "-o", tmp_path / name)
+        assert got.status == 0
+    assert giver.end(signal.SIGINT) == 0
+    assert giver.err == "stopping\n"
+
+
+def test_the_way_from_a_folder_to_a_copy_of_it(start, sample, tmp_path):
+    torrent = tmp_path / "new.torrent"
+    made = run("create", sample.content, "-o", torrent, "--piece-size", BLOCK, "--json")
+    giver = start("seed", torrent, "--content", sample.content, "--port", "0", "--json")
+    got = run("get", torrent, "--peer", f"{HOST}:{giver.port()}", "-o", tmp_path / "new", "--json")
+    assert made.status == got.status == 0
+    assert made.records[0]["info_hash"] == got.records[-1]["info_hash"]
+    assert sample.is_in(tmp_path / "new")
