@@ -9,6 +9,9 @@ from .errors import (
     ConnectionClosed,
     DownloadFailed,
     EncryptionError,
+    HashRequestFailed,
+    HashRequestRejected,
+    HashRequestTimeout,
     InfoHashMismatch,
     InvalidHandshake,
     LocalProtocolError,
@@ -25,12 +28,17 @@ from .errors import (
     StorageError,
 )
 from .handshake import Handshake, Reserved, generate_peer_id
+from .hash_requests import HashRequestEnded, PendingHashRequest
+from .hashes import HashRange
 from .limits import Limits
 from .messages import (
     AllowedFast,
     Bitfield,
     Cancel,
     Choke,
+    Hashes,
+    HashReject,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -55,7 +63,7 @@ from .wire import Wire
 if TYPE_CHECKING:
     from .asyncio.client import connect
     from .asyncio.peer import Peer
-    from .asyncio.server import Server, serve
+    from .asyncio.server import ServedTorrent, Server, serve
 
 __all__ = [
     "__version__",
@@ -64,6 +72,7 @@ __all__ = [
     "serve",
     "Peer",
     "Server",
+    "ServedTorrent",
     # a connection without I/O
     "Wire",
     "Encryption",
@@ -75,6 +84,9 @@ __all__ = [
     "PieceSet",
     "PendingRequest",
     "RequestEnded",
+    "HashRange",
+    "PendingHashRequest",
+    "HashRequestEnded",
     "generate_peer_id",
     # messages
     "Message",
@@ -94,6 +106,9 @@ __all__ = [
     "HaveNone",
     "Reject",
     "AllowedFast",
+    "HashRequest",
+    "Hashes",
+    "HashReject",
     "Unknown",
     # errors
     "PeerWireError",
@@ -109,6 +124,9 @@ __all__ = [
     "RequestTimeout",
     "RequestCancelled",
     "PeerChoked",
+    "HashRequestFailed",
+    "HashRequestRejected",
+    "HashRequestTimeout",
     "ConnectionClosed",
     "BencodeError",
     "MetainfoError",
@@ -121,6 +139,7 @@ __all__ = [
 _LAZY = {
     "connect": ".asyncio.client",
     "Peer": ".asyncio.peer",
+    "ServedTorrent": ".asyncio.server",
     "Server": ".asyncio.server",
     "serve": ".asyncio.server",
 }

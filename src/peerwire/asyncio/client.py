@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..encryption import EncryptedWire, Encryption
 from ..errors import ConnectionClosed, RemoteProtocolError
-from ..handshake import parse_hash20
+from ..handshake import parse_hash20, parse_info_hashes
 from ..limits import DEFAULT_LIMITS, Limits
 from ..state import DEFAULT_RESERVED, Role
 from ..wire import Wire
@@ -36,7 +36,9 @@ class connect:  # noqa: N801 - used as a verb
     Args:
         host: The peer's address or name.
         port: Its TCP port.
-        info_hash: The torrent, as 20 bytes or 40 hex digits.
+        info_hash: The torrent, as 20 bytes or 40 hex digits, or a v2 torrent as 32 bytes or 64.
+        info_hash_v2: The v2 info-hash of a hybrid: the peer may go on with it, see `Peer.v2`
+            (BEP 52, upgrade path).
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
         num_pieces: Piece count of the torrent, when it is known.
         reserved: The extension bits to announce.
@@ -63,6 +65,7 @@ class connect:  # noqa: N801 - used as a verb
         port: int,
         info_hash: bytes | str,
         *,
+        info_hash_v2: bytes | str | None = None,
         peer_id: bytes | str | None = None,
         num_pieces: int | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
@@ -77,11 +80,13 @@ class connect:  # noqa: N801 - used as a verb
         self._port = port
         self._timeout = timeout
         self._encryption = Encryption(encryption)
+        begin_with, v2 = parse_info_hashes(info_hash, info_hash_v2)
         self._make_wire = functools.partial(
             Wire,
             Role.INITIATOR,
-            parse_hash20(info_hash),
+            begin_with,
             None if peer_id is None else parse_hash20(peer_id, "peer id"),
+            info_hash_v2=v2,
             num_pieces=num_pieces,
             reserved=reserved,
             extensions=tuple(extensions),

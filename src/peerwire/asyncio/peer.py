@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ..errors import ConnectionClosed, LocalProtocolError, RequestFailed
 from ..handshake import Handshake
-from ..messages import Piece, Request
+from ..hash_requests import HashRequestEnded
+from ..hashes import HASH_LENGTH
+from ..messages import Hashes, HashRequest, Piece, Request
 from ..requests import PendingRequest, RequestEnded
 from .connection import Connection
 from .inbox import Inbox
 from .status import PeerStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator, Sequence
     from types import TracebackType
 
     from ..encryption import EncryptedWire
     from ..extensions.base import Extension
+    from ..hashes import HashRange
     from ..messages import Buffer
     from ..pieces import PieceSet
     from ..requests import BlockKey
@@ -29,9 +32,23 @@ if TYPE_CHECKING:
 __all__ = ["Peer"]
 
 E = TypeVar("E", bound="Extension")
+T = TypeVar("T")
 
 
-class _Block(asyncio.Future["Buffer"]):
+class _Answer(asyncio.Future[T]):
+    """What somebody waits for."""
+
+    def answer(self, value: T) -> None:
+        if not self.done():
+            self.set_result(value)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done():
+            self.set_exception(error)
+            self.exception()  # who does not await it is not to be warned of it
+
+
+class _Block(_Answer["Buffer"]):
     """The answer to a request; cancelling it takes the request back."""
 
     # It knows its request by its key only: the request knows it, and a cycle would keep each block
@@ -47,15 +64,6 @@ class _Block(asyncio.Future["Buffer"]):
         if cancelled:
             self._peer._withdraw(self, self._key)
         return cancelled
-
-    def answer(self, block: Buffer) -> None:
-        if not self.done():
-            self.set_result(block)
-
-    def fail(self, error: Exception) -> None:
-        if not self.done():
-            self.set_exception(error)
-            self.exception()  # who does not await it is not to be warned of it
 
 
 class _Drained:
@@ -76,8 +84,8 @@ class Peer(PeerStatus):
 
     Made by `connect` and `serve`, once both handshakes are done. Iterating over it yields the
     messages it sends, in order, until the connection ends: quietly when either side closed it,
-    with `ConnectionClosed` when it failed. Blocks that somebody awaits are not among them. Methods
-    that send return at once; `drain` waits while the peer does not keep up.
+    with `ConnectionClosed` when it failed. Blocks and hashes that somebody awaits are not among
+    them. Methods that send return at once; `drain` waits while the peer does not keep up.
 
     While an iteration lags behind by more than `Limits.max_unread_messages`, nothing more is read
     from the peer. While there is none, the oldest unread messages are forgotten instead: what they
@@ -247,11 +255,8 @@ class Peer(PeerStatus):
                 rule="BEP 3, peer messages: a piece has the length of its request",
             )
         if self._speak().send_piece(request.index, request.begin, block):
-            self._unflushed += len(block)
             self._upload_rate.sample(self.uploaded, self._wire.now)
-            if self._unflushed >= self._wire.limits.write_buffer:
-                self._unflushed = 0
-                self._connection.settle()
+            self._said_much(len(block))
         return _Drained(self)
 
     def reject(self, request: Request) -> bool:
@@ -261,6 +266,60 @@ class Peer(PeerStatus):
             Whether it was still pending.
         """
         return self._speak().send_reject(request.index, request.begin, request.length)
+
+    # Hashes
+
+    def request_hashes(
+        self, wanted: HashRange, *, timeout: float | None = None
+    ) -> asyncio.Future[Sequence[bytes]]:
+        """Asks for hashes of a v2 file's tree; await the result for them (BEP 52).
+
+        They are as the peer sent them: whether they are right, `torrent.hashing.verified` tells.
+
+        Args:
+            wanted: Which hashes.
+            timeout: Seconds until they are given up; `Limits.request_timeout` if None.
+
+        Returns:
+            Those of the base layer, then the uncles from the lowest up, 32 bytes each.
+
+        Raises:
+            HashRequestFailed: From the await: the peer rejected it or did not answer in time.
+            ConnectionClosed: From the await: the connection ended.
+            LocalProtocolError: The connection is not about a v2 info-hash, the range breaks a
+                rule or is asked for already, or too many are.
+        """
+        answer: _Answer[Sequence[bytes]] = _Answer(loop=self._loop)
+        wire = self._speak()
+        wait = wire.limits.request_timeout if timeout is None else timeout
+        try:
+            wire.send_hash_request(wanted, deadline=wire.now + wait, context=answer)
+        except ConnectionClosed as error:
+            answer.fail(error)
+        return answer
+
+    def respond_hashes(self, request: HashRequest, hashes: Sequence[bytes]) -> Awaitable[None]:
+        """Answers a hash request of the peer (BEP 52). Awaited, it waits like `respond`.
+
+        Args:
+            request: The request, as it came.
+            hashes: What `torrent.hashing.HashServer` answers to it.
+
+        Raises:
+            LocalProtocolError: They are too many or too few, or not 32 bytes each.
+            ConnectionClosed: The connection has ended.
+        """
+        if self._speak().send_hashes(request.range, hashes):
+            self._said_much(HASH_LENGTH * len(hashes))
+        return _Drained(self)
+
+    def reject_hashes(self, request: HashRequest) -> bool:
+        """Lets a hash request of the peer go unserved, and says so (BEP 52).
+
+        Returns:
+            Whether it was still pending.
+        """
+        return self._speak().send_hash_reject(request.range)
 
     # Extensions
 
@@ -392,6 +451,12 @@ class Peer(PeerStatus):
         self._connection.settle_soon()
         return self._wire
 
+    def _said_much(self, size: int) -> None:
+        self._unflushed += size
+        if self._unflushed >= self._wire.limits.write_buffer:
+            self._unflushed = 0
+            self._connection.settle()
+
     def _require_open(self) -> None:
         if self._wire.closed is not None:
             raise self._wire.closed.again()
@@ -429,10 +494,16 @@ class Peer(PeerStatus):
                 if isinstance(waiting, _Block):
                     waiting.answer(event.block)
                     continue
-            elif isinstance(event, RequestEnded):
+            elif isinstance(event, RequestEnded | HashRequestEnded):
                 waiting = event.request.context
-                if isinstance(waiting, _Block):
+                if isinstance(waiting, _Answer):
                     waiting.fail(event.error)
+                    continue
+            elif isinstance(event, Hashes):
+                assert event.request is not None, "a wire hands out what was asked for"
+                waiting = event.request.context
+                if isinstance(waiting, _Answer):
+                    waiting.answer(event.hashes)
                     continue
             elif isinstance(event, Handshake):
                 if self._on_handshake is not None:

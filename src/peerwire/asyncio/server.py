@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import logging
 from typing import TYPE_CHECKING
 
 from ..encryption import EncryptedWire, Encryption
-from ..errors import ConnectionClosed, RemoteProtocolError, RequestFailed
-from ..handshake import generate_peer_id, parse_hash20
+from ..errors import ConnectionClosed, HashRequestFailed, RemoteProtocolError, RequestFailed
+from ..handshake import generate_peer_id, parse_hash20, truncate_v2
 from ..limits import DEFAULT_LIMITS, Limits
 from ..mse import SkeyTable
 from ..state import DEFAULT_RESERVED, Role
@@ -26,12 +27,36 @@ if TYPE_CHECKING:
     from ..handshake import Reserved
     from ..state import Trace
 
-__all__ = ["Server", "serve"]
+__all__ = ["ServedTorrent", "Server", "serve"]
 
 logger = logging.getLogger("peerwire.server")
 
 #: Seconds that handlers may take to end after their peers were closed, before they are cancelled.
 CLOSE_TIMEOUT = 5.0
+
+#: What a handler may raise because of what its peer did.
+_PEERS_FAULT = (ConnectionClosed, RemoteProtocolError, RequestFailed, HashRequestFailed)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ServedTorrent:
+    """What a server has to know of a v2 or hybrid torrent, to be asked for under either info-hash.
+
+    Attributes:
+        num_pieces: Piece count, or None where it is not known.
+        info_hash_v2: The v2 info-hash, as 32 bytes or the 20 that are said (BEP 52). A peer that
+            names the v1 info-hash and offers v2 is answered with it.
+
+    Raises:
+        LocalProtocolError: The info-hash is none.
+    """
+
+    num_pieces: int | None = None
+    info_hash_v2: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.info_hash_v2 is not None:
+            truncate_v2(self.info_hash_v2)
 
 
 class Server:
@@ -45,7 +70,7 @@ class Server:
     def __init__(
         self,
         handler: Callable[[Peer], Awaitable[None]],
-        torrents: Mapping[bytes, int | None] | None,
+        torrents: Mapping[bytes, int | ServedTorrent | None] | None,
         max_peers: int,
         make_wire: Callable[..., Wire],
         peer_id: bytes,
@@ -136,14 +161,14 @@ class Server:
     def _decide(self, peer: Peer) -> None:
         """Takes or refuses the torrent that a peer's handshake names."""
         wire = peer.wire
-        if self._torrents is not None and peer.info_hash not in self._torrents:
+        try:
+            torrent = self._find(peer.info_hash)
+        except KeyError:
             logger.info("%r asked for %s, which is not served", peer, peer.info_hash.hex())
             wire.refuse()
             return
         try:
-            wire.accept(
-                num_pieces=None if self._torrents is None else self._torrents[peer.info_hash]
-            )
+            wire.accept(num_pieces=torrent.num_pieces, info_hash_v2=torrent.info_hash_v2)
         except RemoteProtocolError as error:
             logger.info("%r: %s", peer, error)
             return
@@ -151,12 +176,18 @@ class Server:
         self._handling.add(task)
         task.add_done_callback(self._handling.discard)
 
+    def _find(self, info_hash: bytes) -> ServedTorrent:
+        if self._torrents is None:  # whatever it is, v2 as well as v1
+            return ServedTorrent(info_hash_v2=info_hash)
+        found = self._torrents[info_hash]
+        return found if isinstance(found, ServedTorrent) else ServedTorrent(found)
+
     async def _handle(self, peer: Peer) -> None:
         self.peers.add(peer)
         try:
             await self._handler(peer)
-        except (ConnectionClosed, RemoteProtocolError, RequestFailed) as error:
-            logger.info("%r: %s", peer, error)  # what peers do; the rest is the handler's fault
+        except _PEERS_FAULT as error:
+            logger.info("%r: %s", peer, error)  # the rest is the handler's fault
         except Exception:
             logger.exception("the handler of %r failed", peer)
         finally:
@@ -180,8 +211,10 @@ class serve:  # noqa: N801 - used as a verb
             connection is closed when it returns. What it raises is logged and ends only that peer.
         host: Address to listen on; None for every address of the machine.
         port: TCP port; 0 for any free one, see `Server.port`.
-        torrents: Info-hash (20 bytes) to piece count, or to None where it is not known. Looked at
-            anew at each handshake, so torrents may come and go. None serves any torrent.
+        torrents: Info-hash (20 bytes) to piece count, or to None where it is not known; for a v2
+            or hybrid torrent to a `ServedTorrent`, under the first 20 bytes of its v2 info-hash
+            and, of a hybrid, under that of v1 too. Looked at anew at each handshake, so torrents
+            may come and go. None serves any torrent.
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
         reserved: The extension bits to announce.
         encryption: ``"prefer"`` takes encrypted and plain peers, ``"require"`` those that speak
@@ -204,7 +237,7 @@ class serve:  # noqa: N801 - used as a verb
         host: str | None = None,
         port: int = 6881,
         *,
-        torrents: Mapping[bytes, int | None] | None = None,
+        torrents: Mapping[bytes, int | ServedTorrent | None] | None = None,
         peer_id: bytes | str | None = None,
         reserved: Reserved = DEFAULT_RESERVED,
         encryption: Encryption | str = Encryption.PREFER,

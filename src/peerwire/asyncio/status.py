@@ -10,10 +10,14 @@ from ..mse import CryptoMethod
 from ..rates import Rate
 
 if TYPE_CHECKING:
+    from collections.abc import ValuesView
+
     from ..encryption import EncryptedWire
     from ..errors import ConnectionClosed
     from ..extensions.handshake import ExtendedHandshake
     from ..handshake import Handshake, Reserved
+    from ..hash_requests import OutgoingHashRequests
+    from ..messages import HashRequest
     from ..pieces import PieceSet
     from ..requests import IncomingRequests, OutgoingRequests
     from ..wire import Wire
@@ -93,7 +97,7 @@ class PeerStatus:
 
     @property
     def info_hash(self) -> bytes:
-        """The torrent that this connection is about, 20 bytes."""
+        """The torrent that the peer named, 20 bytes; see `v2` for hybrids, which have two."""
         return self.handshake.info_hash
 
     # How things stand
@@ -107,6 +111,11 @@ class PeerStatus:
     def fast(self) -> bool:
         """Whether the fast extension was negotiated (BEP 6)."""
         return self._wire.fast
+
+    @property
+    def v2(self) -> bool:
+        """Whether both sides settled on the torrent's v2 info-hash (BEP 52)."""
+        return self._wire.v2
 
     @property
     def am_choking(self) -> bool:
@@ -152,6 +161,16 @@ class PeerStatus:
     def peer_requests(self) -> IncomingRequests:
         """Requests the peer made and that were not answered, the oldest first."""
         return self._wire.peer_requests
+
+    @property
+    def hash_requests(self) -> OutgoingHashRequests:
+        """Hash requests made of the peer and not answered, the oldest first (BEP 52)."""
+        return self._wire.hash_requests
+
+    @property
+    def peer_hash_requests(self) -> ValuesView[HashRequest]:
+        """Hash requests the peer made and that were not answered, the oldest first (BEP 52)."""
+        return self._wire.peer_hash_requests.values()
 
     @property
     def uploaded(self) -> int:
