@@ -44,7 +44,8 @@ def settings(port: int, encryption: str) -> dict[str, object]:
         "dht_bootstrap_nodes": "",
         "alert_mask": lt.alert.category_t.error_notification
         | lt.alert.category_t.status_notification
-        | lt.alert.category_t.peer_notification,
+        | lt.alert.category_t.peer_notification
+        | lt.alert.category_t.storage_notification,
     }
 
 
@@ -53,14 +54,16 @@ def run(params: lt.add_torrent_params, port: int, encryption: str, word: str) ->
     session = lt.session(settings(port, encryption), 0)  # 0: none of the default plugins, so no PEX
     session.add_extension("ut_metadata")
     handle = session.add_torrent(params)
-    parent, said = os.getppid(), False
+    parent, flushing = os.getppid(), False
     while os.getppid() == parent:
         session.wait_for_alert(100)
         for alert in session.pop_alerts():
             print(alert.what(), alert.message(), flush=True)
-        if not said and session.is_listening() and handle.status().is_seeding:
-            said = True
-            print(word, flush=True)
+            if flushing and isinstance(alert, lt.cache_flushed_alert):
+                print(word, flush=True)
+        if not flushing and session.is_listening() and handle.status().is_seeding:
+            flushing = True
+            handle.flush_cache()  # verified, but perhaps not yet written
 
 
 def load(torrent: str, save_path: Path) -> lt.add_torrent_params:

@@ -25,4 +25,6 @@ def transfer(seeder: Client, leecher: Client, content: Content, out_dir: Path) -
     expected = digests(content.path)
     if leecher.skips_empty_files:
         expected = {name: digest for name, digest in expected.items() if digest != EMPTY}
-    assert digests(out_dir / content.path.name) == expected
+    found = digests(out_dir / content.path.name)
+    differing = [name for name in expected | found if expected.get(name) != found.get(name)]
+    assert not differing, f"{leecher.name} got other files than {seeder.name} has: {differing}"
