@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from hashlib import sha256
 
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerwire.errors import LocalProtocolError, MetainfoError, RemoteProtocolError
-from peerwire.hashes import HashRange, check
+from peerwire.framing import Framing
+from peerwire.hashes import HashRange, check, expected_hashes
 from peerwire.torrent.hashing import (
     HASHES_AT_ONCE,
     HashServer,
@@ -68,9 +70,11 @@ def test_a_layer_is_asked_for_answered_and_verified(blocks, base_layer):
 
 
 def test_a_layer_is_asked_for_in_parts_with_their_proofs():
-    length = 1025 * 64 * KIB - 1
+    length = 1100 * 64 * KIB - 1
     assert list(layer_requests(bytes(32), 2, length)) == [
-        HashRange(bytes(32), 2, index, 512, 10) for index in (0, 512, 1024)
+        HashRange(bytes(32), 2, 0, 512, 10),
+        HashRange(bytes(32), 2, 512, 512, 10),
+        HashRange(bytes(32), 2, 1024, 128, 10),
     ]
 
 
@@ -227,3 +231,45 @@ def test_each_file_has_its_own_tree():
         asked = HashRange(tree.root, 0, 0, 8, 0)
         real = 32 * tree.num_leaves
         assert b"".join(server.answer(asked))[:real] == LEAVES[:real]
+
+
+# What libtorrent 2.1 asked another for a v2 magnet link, and got: a file of 65,537 bytes in pieces
+# of 32 KiB.
+
+CAPTURED_REQUEST = bytes.fromhex(
+    "0000003115 06f5e146d30d6f40721ef4260832781e47ad5bf1cafbb4b0b065bf1d56e3bf29"
+    "00000001 00000000 00000004 00000001"
+)
+CAPTURED_HASHES = bytes.fromhex(
+    "000000b116 06f5e146d30d6f40721ef4260832781e47ad5bf1cafbb4b0b065bf1d56e3bf29"
+    "00000001 00000000 00000004 00000001"
+    "1e3f8249c9df523460619b99c0d60e1a952b4a3aa6e3382174fbb24ee444ea81"
+    "25a14f7141dc317fcef44dbe36b5d40f5b697d3ece74bc65defbe80530afaec4"
+    "3bbd805024cd75f65954d0ada4b5e5c9f13bf196eb8db488228dde1b3fd41cb3"
+    "f5a5fd42d16a20302798ef6ed309979b43003d2320d9f0e8ea9831a92759fb4b"
+)
+
+
+def test_what_libtorrent_asked_and_answered():
+    request, hashes = Framing(1000).receive(CAPTURED_REQUEST + CAPTURED_HASHES)
+    assert request.range == hashes.range == HashRange(request.range.pieces_root, 1, 0, 4, 1)
+    assert request.encode() + hashes.encode() == CAPTURED_REQUEST + CAPTURED_HASHES
+    pieces = verified(request.range, hashes.hashes, 65_537)
+    assert pieces == b"".join(hashes.hashes[:3])
+    tree = MerkleTree.from_piece_layer(request.range.pieces_root, pieces, 32 * KIB, 65_537)
+    assert HashServer([tree]).answer(request.range) == hashes.hashes
+
+
+@pytest.mark.parametrize(
+    ("payload", "length"),
+    [
+        ("3daa9532e5d38728fa5efee1bc9e9e294cd95202af68937579add5c38d61c641 20 04", 999_983),
+        ("88d94e69cde81f7c2cc099e621234ce0e2c26a53475767dfaf0263524d883fc5 80 06", 3_333_333),
+    ],
+)
+def test_what_libtorrent_asks_is_what_we_ask_but_for_a_proof_that_has_no_hashes(payload, length):
+    pieces_root, width, proof_layers = map(bytes.fromhex, payload.split())
+    (ours,) = layer_requests(pieces_root, 1, length)
+    theirs = HashRange(pieces_root, 1, 0, width[0], proof_layers[0])
+    assert ours == dataclasses.replace(theirs, proof_layers=0)
+    assert expected_hashes(ours) == expected_hashes(theirs) == width[0]

@@ -170,9 +170,14 @@ def _requests(
     if height <= base_layer:
         return
     width = 1 << height - base_layer
-    at_once = min(width, HASHES_AT_ONCE, max(2, 1 << (len(wanted) - 1).bit_length()))
+    at_once = min(HASHES_AT_ONCE, _power_of_two(len(wanted)))
     # Where a whole layer needs no uncles, anacrolix answers only if no proof is asked for.
     proof_layers = 0 if at_once == width else height - base_layer - 1
-    first = wanted.start // at_once * at_once
-    for index in range(first, wanted.stop, at_once):
-        yield HashRange(pieces_root, base_layer, index, at_once, proof_layers)
+    for index in range(wanted.start // at_once * at_once, wanted.stop, at_once):
+        count = min(at_once, _power_of_two(wanted.stop - index))
+        yield HashRange(pieces_root, base_layer, index, count, proof_layers)
+
+
+def _power_of_two(count: int) -> int:
+    """The least that a range may have to hold so many hashes."""
+    return max(2, 1 << (count - 1).bit_length())
