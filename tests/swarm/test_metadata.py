@@ -356,13 +356,11 @@ async def test_a_liar_is_found_among_those_who_shared_the_work(host):
     await until(lambda: log.count("<", "data").total() == len(ALL))
     # The whole has the wrong hash. From now on each is asked for all of it.
     told = "connection closed by us: the metadata it sent has the wrong hash"
-    while not any(what.startswith(told) for _, what in log.seen):
-        give(liar, FORGED, ALL)
-        await asyncio.sleep(0)
+    await until(
+        lambda: give(liar, FORGED, ALL) or any(what.startswith(told) for _, what in log.seen)
+    )
     assert not fetching.done()
-    while not fetching.done():
-        give(honest, METADATA, ALL)
-        await asyncio.sleep(0)
+    await until(lambda: give(honest, METADATA, ALL) or fetching.done())
     assert await fetching == METADATA
 
 
