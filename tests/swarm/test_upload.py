@@ -14,6 +14,7 @@ from peerwire import (
     StorageError,
     Unchoke,
 )
+from peerwire.fast import allowed_fast_set
 from peerwire.swarm.events import DiskFailed, PeerLeft
 from peerwire.swarm.upload import BATCH
 
@@ -94,13 +95,15 @@ async def test_a_request_that_comes_while_others_are_read_is_judged_too(join, le
 
 
 async def test_what_was_taken_back_or_choked_while_it_was_read_is_not_sent(seed, leeching):
-    torrent = make_torrent(2 * BLOCK)
+    torrent = make_torrent(12 * BLOCK)
     giver = await seed(torrent, storage=SlowStorage)
     peer = await leeching(giver)
-    peer.say(Request(0, 0, BLOCK), Request(1, 0, BLOCK))
+    allowed = allowed_fast_set(12, torrent.meta.info_hash, HOST)
+    one, other = set(range(12)).difference(allowed)  # as a choke takes nothing back of the others
+    peer.say(Request(one, 0, BLOCK), Request(other, 0, BLOCK))
     await giver.swarm.disk.storage.reading.wait()
-    peer.say(Cancel(0, 0, BLOCK))
-    assert await peer.hear() == Reject(0, 0, BLOCK)
+    peer.say(Cancel(one, 0, BLOCK))
+    assert await peer.hear() == Reject(one, 0, BLOCK)
     giver.peer().choke()
     await peer.hear_only(Reject)
     giver.swarm.disk.storage.go_on.set()

@@ -44,15 +44,17 @@ async def exchange(
     download: Download,
     upload: Upload,
     rechoke: Callable[[], None],
+    heard: Callable[[Received], None] = lambda message: None,
 ) -> None:
     """Exchanges pieces with a peer, both ways, until the connection ends.
 
     Args:
         peer: The peer, to whom nothing was said yet.
-        have: The pieces we have now.
+        have: The pieces we have now, as far as the peer is to know.
         download: Where its blocks go.
         upload: What answers its requests.
         rechoke: Called when the peer's interest has changed.
+        heard: Called with each message, once it has been acted on.
 
     Raises:
         ConnectionClosed: The connection failed, or the peer broke a rule.
@@ -63,6 +65,7 @@ async def exchange(
     try:
         async for message in peer:
             _receive(peer, message, download, upload, rechoke)
+            heard(message)
             if download.done and peer.peer_pieces.complete:
                 await peer.close(NOTHING_LEFT)
                 return
@@ -103,6 +106,7 @@ def _receive(
             download.peer_has(peer, index)
         case Bitfield() | HaveAll() | HaveNone():
             download.peer_announced(peer)
+            upload.allowance.peer_announced()
         case Choke() | Unchoke():
             download.choking_changed(peer)
         case AllowedFast():

@@ -21,6 +21,7 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..pieces import PieceSet
 from ..state import Role
 from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
+from .disguise import Disguise
 from .download import Download
 from .events import (
     DialFailed,
@@ -94,9 +95,14 @@ class Swarm:
         encryption: How those are dialled whom we dial, as `connect` has it.
         limits: The bounds to hold them to.
         slots: How many interested peers are unchoked at once.
+        super_seed: Whether to seed so that each piece is given about once (BEP 16): to pass for
+            a peer with nothing, and show each peer a piece at a time. For first seeds only.
         redial: How often to dial an address.
         on_event: Told of what happens.
         trace: Called with (mark, what, now) for everything that happens on any wire we dial.
+
+    Raises:
+        ValueError: It is to super-seed, and not every piece is here.
     """
 
     def __init__(
@@ -110,10 +116,13 @@ class Swarm:
         encryption: Encryption | str = Encryption.PREFER,
         limits: Limits = DEFAULT_LIMITS,
         slots: int = DEFAULT_SLOTS,
+        super_seed: bool = False,
         redial: Redial | None = None,
         on_event: Callable[[SwarmEvent], None] = lambda event: None,
         trace: Trace | None = None,
     ) -> None:
+        if super_seed and not have.complete:
+            raise ValueError(f"{have!r} is not every piece: only who has all of them super-seeds")
         self.metainfo = metainfo
         self.disk = disk
         self.have = have
@@ -138,6 +147,8 @@ class Swarm:
         self._tell = on_event
         self._trace = trace
         self._choker: Choker[Peer] = Choker(slots)
+        self._disguise = Disguise(metainfo.num_pieces) if super_seed else None
+        self._uploads: dict[Peer, Upload] = {}
         self._banned: set[tuple[str, bytes]] = set()  # IP address and peer id
         self._dials: set[asyncio.Task[None]] = set()
         self._failures: dict[tuple[str, int], PeerWireError] = {}
@@ -209,6 +220,7 @@ class Swarm:
                 peer.unchoke()
             else:
                 peer.choke()
+                self._uploads[peer].allowance.offer()
 
     async def __aenter__(self) -> Swarm:
         self._do(self._rechoke_forever())
@@ -297,22 +309,27 @@ class Swarm:
             _Unwanted: Not with this one.
         """
         self._admit(peer)
+        disguise = self._disguise
+        have = self.have if disguise is None else disguise.meet(peer)
+        upload = Upload(peer, self.metainfo, self.disk, have, on_failure=self._unreadable)
         self.peers[peer] = self._loop.time()
+        self._uploads[peer] = upload
         self._tell(PeerJoined(peer, dialled=peer.wire.role is Role.INITIATOR))
         try:
             await exchange(
                 peer,
-                have=self.have,
+                have=have,
                 download=self.download,
-                upload=Upload(
-                    peer, self.metainfo, self.disk, self.have, on_failure=self._unreadable
-                ),
+                upload=upload,
                 rechoke=self._rechoke_soon,
+                heard=lambda message: disguise.heard(peer, message) if disguise else None,
             )
         except ConnectionClosed:
             pass  # PeerLeft tells it
         finally:
-            del self.peers[peer]
+            del self.peers[peer], self._uploads[peer]
+            if disguise is not None:
+                disguise.part(peer)
             self._rechoke_soon()
             await peer.close()
             assert peer.closed is not None
@@ -350,6 +367,7 @@ class Swarm:
                 continue
             if event.index not in peer.peer_pieces:
                 peer.have(event.index)
+            self._uploads[peer].allowance.offer()
             self.download.update_interest(peer)
             if self.done and peer.peer_pieces.complete:
                 self._do(peer.close(NOTHING_LEFT))
@@ -365,6 +383,8 @@ class Swarm:
 
     def _unreadable(self, index: int, error: StorageError) -> None:
         self.have.discard(index)
+        if self._disguise is not None:
+            self._disguise.withdraw(index)
         if self.done:
             self._tell(DiskFailed(index, error))
         else:
@@ -393,6 +413,8 @@ class Swarm:
     async def _rechoke_forever(self) -> None:
         while True:
             self.rechoke()
+            if self._disguise is not None:
+                self._disguise.tick()
             await asyncio.sleep(RECHOKE_SECONDS)
 
     def _do(self, chore: Coroutine[None, None, None]) -> None:

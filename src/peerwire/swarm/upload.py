@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
+from .allowance import Allowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,9 @@ BATCH = 32
 
 class Upload:
     """Serves the requests of one peer, the oldest first.
+
+    Attributes:
+        allowance: The pieces that it is served even while it is choked.
 
     Args:
         peer: Who asks.
@@ -49,6 +53,7 @@ class Upload:
         self._disk = disk
         self._have = have
         self._on_failure = on_failure
+        self.allowance = Allowance(peer, metainfo, have)
         self._asked = asyncio.Event()
 
     def requested(self) -> None:
@@ -95,4 +100,6 @@ class Upload:
 
     def _serves(self, request: Request) -> bool:
         inside = request.begin + request.length <= self._metainfo.piece_size(request.index)
-        return inside and request.index in self._have
+        if not inside or request.index not in self._have:
+            return False
+        return not self._peer.am_choking or self.allowance.grants(request)
