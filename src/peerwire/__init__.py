@@ -27,6 +27,8 @@ from .errors import (
     RequestTimeout,
     StorageError,
 )
+from .extensions.base import Extension
+from .extensions.handshake import ExtendedHandshake
 from .handshake import Handshake, Reserved, generate_peer_id
 from .hash_requests import HashRequestEnded, PendingHashRequest
 from .hashes import HashRange
@@ -36,6 +38,7 @@ from .messages import (
     Bitfield,
     Cancel,
     Choke,
+    Extended,
     Hashes,
     HashReject,
     HashRequest,
@@ -57,6 +60,8 @@ from .messages import (
 from .pieces import PieceSet
 from .requests import PendingRequest, RequestEnded
 from .state import Role, State
+from .stats import WireStats
+from .trace import TraceLines, trace_line
 from .version import __version__
 from .wire import Wire
 
@@ -88,6 +93,11 @@ __all__ = [
     "PendingHashRequest",
     "HashRequestEnded",
     "generate_peer_id",
+    "Extension",
+    "ExtendedHandshake",
+    "WireStats",
+    "TraceLines",
+    "trace_line",
     # messages
     "Message",
     "KeepAlive",
@@ -109,6 +119,7 @@ __all__ = [
     "HashRequest",
     "Hashes",
     "HashReject",
+    "Extended",
     "Unknown",
     # errors
     "PeerWireError",

@@ -32,7 +32,7 @@ from peerwire import (
 )
 from peerwire.extensions.base import Extension
 
-from .raw import INFO_HASH, turns
+from .raw import INFO_HASH, turns, until
 
 BLOCK = bytes(range(256)) * 64
 
@@ -52,6 +52,18 @@ class TestState:
         assert (left.am_choking, left.am_interested) == (True, False)
         await right.wait_until(lambda: not right.peer_interested)
         assert right.peer_choking
+
+    async def test_a_snapshot_tells_all_of_it(self, link):
+        left, right = await link()
+        right.unchoke()
+        left.interested()
+        await until(lambda: right.peer_interested and not left.peer_choking)
+        stats = left.stats()
+        assert stats.am_interested
+        assert not stats.peer_choking
+        assert stats.messages_sent["interested"] == 1
+        assert stats.messages_received["unchoke"] == 1
+        assert (stats.upload_rate, stats.download_rate) == (left.upload_rate, left.download_rate)
 
     async def test_flags_are_reset_at_the_end(self, link):
         left, right = await link()

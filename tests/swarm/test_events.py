@@ -24,8 +24,8 @@ from peerwire.swarm.events import (
     written,
 )
 
-ONE = SimpleNamespace(address=("127.0.0.1", 6881), client="libtorrent 2.0.11")
-SIX = SimpleNamespace(address=("::1", 6881), client="unknown client")
+ONE = SimpleNamespace(address=("127.0.0.1", 6881), client="libtorrent 2.0.11", encryption="off")
+SIX = SimpleNamespace(address=("::1", 6881), client="unknown client", encryption="rc4")
 PLACE = ("example.org", 6881)
 
 
@@ -46,7 +46,7 @@ REFUSED = closed(
     ("event", "line"),
     [
         (PeerJoined(ONE, True), "connected to 127.0.0.1:6881, libtorrent 2.0.11"),
-        (PeerJoined(SIX, False), "connection from [::1]:6881, unknown client"),
+        (PeerJoined(SIX, False), "connection from [::1]:6881, unknown client, encrypted"),
         (PeerLeft(ONE, closed("us", "done")), "closed 127.0.0.1:6881, libtorrent 2.0.11: done"),
         (
             PeerLeft(ONE, closed("peer", "end of stream")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ..clients import client_name
 from ..mse import CryptoMethod
 from ..rates import Rate
+from ..stats import WireStats
 
 if TYPE_CHECKING:
     from collections.abc import ValuesView
@@ -191,6 +192,12 @@ class PeerStatus:
     def download_rate(self) -> float:
         """Block bytes a second received from the peer, over the last five seconds."""
         return self._download_rate.per_second(self.downloaded, self._loop.time())
+
+    def stats(self) -> WireStats:
+        """Returns how the connection stands now: amounts, rates, messages by name, flags."""
+        return WireStats.of(
+            self._wire, upload_rate=self.upload_rate, download_rate=self.download_rate
+        )
 
     @property
     def closed(self) -> ConnectionClosed | None:
