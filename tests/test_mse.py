@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerwire import mse
 from peerwire.errors import EncryptionError
 from peerwire.mse import (
     MAX_PAD,
@@ -161,6 +162,14 @@ def test_without_an_initial_payload():
     assert b.rest == b""
 
 
+@pytest.mark.parametrize(("method", "warned"), [(PLAINTEXT, []), (RC4, [True, True])])
+def test_a_slow_cipher_is_told_of_where_the_payload_goes_through_it(method, warned, monkeypatch):
+    told = []
+    monkeypatch.setattr(mse, "warn_if_slow", lambda: told.append(True))
+    run(*pair(offered=method))
+    assert told == warned
+
+
 # What breaks the rules
 
 
@@ -191,6 +200,17 @@ def test_no_synchronization_within_the_bound():
     a, _ = pair()
     with pytest.raises(EncryptionError, match="within 512 bytes"):
         a.receive_data(bytes(95) + b"\5" + bytes(MAX_PAD + 8))
+
+
+@pytest.mark.parametrize("role", [0, 1])
+def test_what_comes_after_a_failure_is_dropped(role):
+    side = pair()[role]
+    with pytest.raises(EncryptionError):
+        side.receive_data(bytes(96))
+    side.receive_data(bytes(100_000))
+    assert side.held == 0
+    assert side.method is None
+    assert side.rest == b""
 
 
 def test_a_pad_one_byte_too_long_in_one_segment():
@@ -301,6 +321,27 @@ def test_a_table_finds_torrents_by_hash():
     table = SkeyTable([INFO_HASH, OTHER])
     assert table(skey_hash(OTHER)) == OTHER
     assert table(bytes(20)) is None
+
+
+def test_a_table_follows_torrents_that_come_and_go():
+    torrents = {INFO_HASH: None}
+    table = SkeyTable(torrents.keys())
+    assert table(skey_hash(INFO_HASH)) == INFO_HASH
+    del torrents[INFO_HASH]
+    torrents[OTHER] = None
+    assert table(skey_hash(INFO_HASH)) is None
+    assert table(skey_hash(OTHER)) == OTHER
+    torrents[INFO_HASH] = None
+    assert table(skey_hash(INFO_HASH)) == INFO_HASH
+
+
+def test_a_table_hashes_each_torrent_once_however_often_it_is_asked_in_vain(monkeypatch):
+    hashed = []
+    monkeypatch.setattr(mse, "skey_hash", lambda info_hash: hashed.append(info_hash) or info_hash)
+    table = SkeyTable([INFO_HASH, OTHER])
+    for _ in range(3):
+        assert table(b"n" * 20) is None
+    assert sorted(hashed) == sorted([INFO_HASH, OTHER])
 
 
 def test_pads_are_of_every_length_and_random():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerwire import rc4 as module
-from peerwire.rc4 import PurePythonRC4, rc4
+from peerwire.rc4 import PurePythonRC4, rc4, warn_if_slow
 
 #: Key and the first 16 bytes of keystream after 1024 (RFC 6229).
 DROP1024 = [
@@ -18,9 +18,11 @@ DROP1024 = [
 @pytest.fixture
 def anew():
     """Lets the implementation be chosen again, before and after."""
-    module._implementation.cache_clear()
+    for choice in (module._implementation, module.warn_if_slow):
+        choice.cache_clear()
     yield
-    module._implementation.cache_clear()
+    for choice in (module._implementation, module.warn_if_slow):
+        choice.cache_clear()
 
 
 def keystream(cipher, count):
@@ -52,9 +54,10 @@ def test_both_implementations_agree_in_any_chunks(key, chunks):
 def test_without_cryptography_one_warning_names_the_extra(anew, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers", None)
     with caplog.at_level(logging.WARNING, "peerwire"):
-        first, second = rc4(bytes(16)), rc4(bytes(16))
-    assert isinstance(first, PurePythonRC4)
-    assert isinstance(second, PurePythonRC4)
+        assert isinstance(rc4(bytes(16)), PurePythonRC4)
+        assert not caplog.records  # a handshake is no reason to warn
+        warn_if_slow()
+        warn_if_slow()
     assert len(caplog.records) == 1
     assert "pip install peerwire[crypto]" in caplog.text
 
@@ -67,9 +70,12 @@ def test_an_openssl_that_lacks_rc4_is_found_out(anew, monkeypatch, caplog):
 
     monkeypatch.setattr(ciphers, "Cipher", refuse)
     assert isinstance(rc4(bytes(16)), PurePythonRC4)
+    warn_if_slow()
     assert "not supported" in caplog.text
 
 
-def test_with_cryptography_it_is_used(anew):
+def test_with_cryptography_it_is_used_and_nothing_said(anew, caplog):
     pytest.importorskip("cryptography")
     assert not isinstance(rc4(bytes(16)), PurePythonRC4)
+    warn_if_slow()
+    assert not caplog.records

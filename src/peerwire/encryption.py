@@ -140,7 +140,11 @@ class EncryptedWire:
         """
         due = self.wire.next_timer()
         if self._shaking is not None and due is not None and now >= due:
-            error = EncryptionError("the encrypted handshake did not end in time", rule="MSE")
+            error = EncryptionError(
+                "the encrypted handshake did not end within "
+                f"{self.wire.limits.handshake_timeout:g} s",
+                rule="Limits.handshake_timeout",
+            )
             self.wire._violated(error)
             raise error
         self.wire.handle_timer(now)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PurePythonRC4", "StreamCipher", "rc4"]
+__all__ = ["PurePythonRC4", "StreamCipher", "rc4", "warn_if_slow"]
 
 logger = logging.getLogger("peerwire")
 
@@ -65,14 +65,31 @@ def rc4(key: bytes, *, drop: int = 0) -> StreamCipher:
         key: 16 or 20 bytes, as the protocols that use it have.
         drop: Bytes of keystream to discard first.
     """
-    cipher = _implementation()(key)
+    cipher = _implementation().make(key)
     if drop:
         cipher.apply(bytearray(drop))
     return cipher
 
 
 @functools.cache
-def _implementation() -> Callable[[bytes], StreamCipher]:
+def warn_if_slow() -> None:
+    """Logs, once, that RC4 is slow here: for whoever is about to send more than a handshake."""
+    why = _implementation().why_slow
+    if why:
+        logger.warning(
+            "RC4 runs in pure Python, at a hundredth of the speed (%s); "
+            "pip install peerwire[crypto] for a fast one",
+            why,
+        )
+
+
+class _Implementation(NamedTuple):
+    make: Callable[[bytes], StreamCipher]
+    why_slow: str = ""
+
+
+@functools.cache
+def _implementation() -> _Implementation:
     """Returns what makes a stream; tried once, since OpenSSL may lack RC4 where it is installed."""
     try:
         from cryptography.hazmat.decrepit.ciphers.algorithms import ARC4
@@ -88,13 +105,6 @@ def _implementation() -> Callable[[bytes], StreamCipher]:
                 self._update_into(data, data)
 
         OpenSSLRC4(bytes(16)).apply(bytearray(1))
-    except (
-        Exception
-    ) as error:  # not installed, too old, or without RC4: whatever it raises for that
-        logger.warning(
-            "RC4 runs in pure Python, at a hundredth of the speed (%s); "
-            "pip install peerwire[crypto] for a fast one",
-            error,
-        )
-        return PurePythonRC4
-    return OpenSSLRC4
+    except Exception as error:  # missing, too old, or without RC4: whatever it raises for that
+        return _Implementation(PurePythonRC4, str(error))
+    return _Implementation(OpenSSLRC4)

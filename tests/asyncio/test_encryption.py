@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
 from peerwire import ConnectionClosed, EncryptionError, Interested, Request, connect, serve
+
+from peerwire.mse import CryptoMethod, Initiator
 
 from .raw import INFO_HASH, RAW_ID, greeting
 
@@ -95,6 +98,29 @@ async def test_torrents_may_come_and_go():
         del torrents[INFO_HASH]
         with pytest.raises(ConnectionClosed):
             await connect("127.0.0.1", server.port, INFO_HASH, encryption="require")
+
+
+async def test_another_torrent_inside_than_outside_ends_that_peer_only():
+    other = b"o" * 20
+    handled = []
+
+    async def handle(peer):
+        handled.append(peer)
+        await peer.wait_closed()
+
+    torrents = {INFO_HASH: 4, other: 4}
+    async with serve(handle, "127.0.0.1", 0, torrents=torrents, encryption="prefer") as server:
+        crooked = Initiator(INFO_HASH, CryptoMethod.RC4, greeting(other, peer_id=RAW_ID).encode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(crooked.data_to_send())
+        crooked.receive_data(await reader.readexactly(96))
+        writer.write(crooked.data_to_send())
+        with contextlib.suppress(ConnectionResetError):
+            await reader.read()  # to its end, which comes without our doing
+        writer.close()
+        async with connect("127.0.0.1", server.port, INFO_HASH, encryption="prefer") as peer:
+            assert peer.encryption == "plaintext"
+            assert [there.info_hash for there in handled] == [INFO_HASH]
 
 
 @pytest.mark.parametrize("policy", ["prefer", "require"])

@@ -161,6 +161,8 @@ class Server:
     def _decide(self, peer: Peer) -> None:
         """Takes or refuses the torrent that a peer's handshake names."""
         wire = peer.wire
+        if wire.closed is not None:
+            return  # what came with the handshake, or what it was wrapped in, broke a rule
         try:
             torrent = self._find(peer.info_hash)
         except KeyError:
