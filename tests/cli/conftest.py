@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from peerwire import Request, serve
-from peerwire.cli import main
+from peerwire.cli import main, output
 from peerwire.cli.output import Output
 from peerwire.torrent.create import create
 from peerwire.torrent.storage import Storage
@@ -84,8 +84,9 @@ class Said:
 
 
 @pytest.fixture
-def cli(capsys):
-    """Runs the command line in this process."""
+def cli(capsys, monkeypatch):
+    """Runs the command line in this process, where it says nothing of its progress."""
+    monkeypatch.setattr(output, "PLAIN_INTERVAL", float("inf"))
 
     def cli(*words: object) -> Said:
         capsys.readouterr()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -46,8 +47,8 @@ def giver(start, sample):
 def test_for_people(cli, sample, giver, tmp_path):
     said = cli("get", sample.torrent, "--peer", giver, "-o", tmp_path / "new")
     assert said.status == 0
-    assert said.out.startswith(f"{tmp_path}/new/sample: verified; 227.3 KiB in 0.")
-    assert said.out.endswith(" MB/s\n")
+    where = re.escape(f"{tmp_path}/new/sample")
+    assert re.fullmatch(where + r": verified; 227\.3 KiB in \d+\.\d s, \d+\.\d MB/s\n", said.out)
     joined, left = said.err.splitlines()
     assert joined.startswith(f"connected to {giver}, peerwire ")
     assert left.startswith(f"closed {giver}, peerwire ")
@@ -98,7 +99,7 @@ def test_one_of_several_peers_is_dead(cli, sample, giver, tmp_path, dead_port):
     )
     assert said.status == 0
     assert sample.is_in(tmp_path / "new")
-    (failed,) = [record for record in said.records if record["event"] == "dial failed"]
+    failed, *_ = [record for record in said.records if record["event"] == "dial failed"]
     assert failed.keys() == FAILED
     assert failed["address"] == dead
     assert failed["error"] == "Connection refused"
@@ -254,7 +255,7 @@ async def test_progress_is_plain_lines_without_a_terminal(start, sample, giving,
     getting = start("get", sample.torrent, "--peer", f"{HOST}:{giver.port}", "-o", tmp_path / "new")
     await until(lambda: "fetching: " in getting.err)
     assert "\x1b" not in getting.err
-    assert "fetching: 3" in getting.err  # 5 pieces of 15 are a third
+    assert re.search(r"fetching: (29|35) %, .* of 227.3 KiB, 1 peer\n", getting.err)  # 5 pieces
     giver.go_on.set()
     assert await asyncio.to_thread(getting.process.wait, 30) == 0
 
