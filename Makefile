@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test unit lint format interop clean
+.PHONY: demo test unit lint format interop lowest clean
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -26,12 +26,25 @@ format: $(STAMP)
 interop: $(STAMP)  ## the clients that are installed on this machine; says which are missing
 	$(BIN)/python -m pytest -n 4 -m interop -ra tests/interop
 
+lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
+	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \
+		tests/cli tests/test_rc4.py tests/test_encryption.py tests/asyncio/test_encryption.py
+
 clean:
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 # pip gained --group in 25.1, which no distribution ships yet, so it is brought up to date first.
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[cli]" --group test --group lint
+	touch $@
+
+# The versions are read from the lower bounds in pyproject.toml.
+LOWEST = $(shell $(PYTHON) -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*{d.replace('>=', '==') for e in extras.values() for d in e})")
+
+$(VENV)-lowest/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-lowest/bin/python -m pip install --quiet --editable . $(LOWEST) --group test
 	touch $@
