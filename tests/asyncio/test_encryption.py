@@ -7,11 +7,18 @@ import contextlib
 
 import pytest
 
-from peerwire import ConnectionClosed, EncryptionError, Interested, Request, connect, serve
+from peerwire import (
+    ConnectionClosed,
+    EncryptionError,
+    Interested,
+    Limits,
+    Request,
+    connect,
+    serve,
+)
+from peerwire.mse import CryptoMethod, Initiator, Responder, SkeyTable
 
-from peerwire.mse import CryptoMethod, Initiator
-
-from .raw import INFO_HASH, RAW_ID, greeting
+from .raw import INFO_HASH, RAW_ID, greeting, turns
 
 BLOCK = bytes(range(256)) * 64
 
@@ -149,6 +156,84 @@ async def test_a_peer_that_closes_on_what_it_does_not_understand(policy, caplog)
             assert len(heard) == 2
             assert "dialling plainly" in caplog.text
         assert not heard[0].startswith(b"\x13BitTorrent")
+
+
+@pytest.mark.parametrize("timeout", [4.0, 60.0])
+async def test_a_peer_that_says_nothing_is_dialled_plainly_while_there_is_time(
+    timeout, listen, clock
+):
+    port, came = await listen()
+    dialling = asyncio.ensure_future(
+        connect("127.0.0.1", port, INFO_HASH, encryption="prefer", timeout=timeout)
+    )
+    silent = await came.get()
+    await silent.reader.readexactly(96)
+    await turns(10)
+    await clock.advance(min(timeout / 2, Limits().handshake_timeout) - 0.001)
+    assert came.empty()
+    await clock.advance(0.002)
+    plain = await came.get()
+    assert await plain.hear_handshake()
+    plain.say(greeting())
+    async with await dialling as peer:
+        assert peer.encryption == "off"
+        plain.close()
+
+
+async def test_a_peer_that_closes_after_the_encrypted_handshake_is_not_dialled_plainly(listen):
+    port, came = await listen()
+    dialling = asyncio.ensure_future(connect("127.0.0.1", port, INFO_HASH, encryption="prefer"))
+    raw = await came.get()
+    responder = Responder(SkeyTable([INFO_HASH]), CryptoMethod.PLAINTEXT)
+    while responder.method is None:
+        responder.receive_data(await raw.reader.read(1000))
+        raw.say(responder.data_to_send())
+    raw.close()
+    with pytest.raises(ConnectionClosed, match="bytes into its handshake"):
+        await dialling
+    assert came.empty()
+
+
+async def test_a_peer_that_is_slow_after_the_encrypted_handshake_is_waited_for(listen, clock):
+    port, came = await listen()
+    dialling = asyncio.ensure_future(
+        connect("127.0.0.1", port, INFO_HASH, encryption="prefer", timeout=4.0)
+    )
+    raw = await came.get()
+    responder = Responder(SkeyTable([INFO_HASH]), CryptoMethod.PLAINTEXT)
+    while responder.method is None:
+        responder.receive_data(await raw.reader.read(1000))
+        raw.say(responder.data_to_send())
+    await turns(10)
+    await clock.advance(3.0)
+    raw.say(greeting())
+    async with await dialling as peer:
+        assert peer.encryption == "plaintext"
+        assert came.empty()
+        raw.close()
+
+
+async def test_a_peer_that_breaks_the_rules_of_encryption_is_not_dialled_plainly(listen):
+    port, came = await listen()
+    dialling = asyncio.ensure_future(connect("127.0.0.1", port, INFO_HASH, encryption="prefer"))
+    raw = await came.get()
+    raw.say(bytes(96))
+    with pytest.raises(EncryptionError, match="public key"):
+        await dialling
+    assert came.empty()
+    raw.close()
+
+
+async def test_dialling_that_is_given_up_leaves_nothing(listen):
+    port, came = await listen()
+    dialling = asyncio.ensure_future(connect("127.0.0.1", port, INFO_HASH, encryption="prefer"))
+    raw = await came.get()
+    dialling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dialling
+    with contextlib.suppress(ConnectionResetError):
+        await raw.reader.read()
+    raw.close()
 
 
 async def test_a_policy_that_is_none():

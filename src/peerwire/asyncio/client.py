@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from typing import TYPE_CHECKING
@@ -42,13 +43,14 @@ class connect:  # noqa: N801 - used as a verb
         peer_id: Our peer id, as 20 bytes or hex; made up when left out (BEP 20).
         num_pieces: Piece count of the torrent, when it is known.
         reserved: The extension bits to announce.
-        encryption: ``"prefer"`` tries an encrypted handshake and, where the peer does not answer
-            it, dials again without; ``"require"`` is RC4 or nothing; ``"off"`` is neither.
+        encryption: ``"prefer"`` tries an encrypted handshake and, where the peer closes on it or
+            does not answer in half of the time, dials again without; ``"require"`` is RC4 or
+            nothing; ``"off"`` is neither.
         extensions: What makes the extensions to speak, their classes most often (BEP 10).
         limits: The bounds to hold the peer to.
         strict: Whether deviations that deployed clients are known for end the connection, too.
         trace: Called with (mark, what, now) for everything that happens on the wire.
-        timeout: Seconds for the TCP connection and both handshakes together.
+        timeout: Seconds for all of it together: connections and handshakes.
 
     Raises:
         LocalProtocolError: At once: the info-hash or the peer id is not one.
@@ -56,7 +58,8 @@ class connect:  # noqa: N801 - used as a verb
             handshake, as it does when it does not serve the torrent.
         InvalidHandshake: It answered with something else than a handshake, or is ourselves.
         InfoHashMismatch: It answered with another torrent.
-        EncryptionError: Encryption is required, and the peer does not speak it as required.
+        EncryptionError: Encryption is required, and the peer does not speak it as required; or
+            the peer breaks the rules of the encrypted handshake.
     """
 
     def __init__(
@@ -115,7 +118,7 @@ class connect:  # noqa: N801 - used as a verb
     async def _connect(self) -> Peer:
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                peer = await self._reach()
+                peer = await self._reach(deadline)
         except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError, the system's too
             if deadline.expired():
                 reason = f"no connection and handshake within {self._timeout:g} s"
@@ -128,17 +131,26 @@ class connect:  # noqa: N801 - used as a verb
             raise closed.again()
         return peer
 
-    async def _reach(self) -> Peer:
-        """Dials, and once more without encryption where that was what the peer did not like."""
+    async def _reach(self, deadline: asyncio.Timeout) -> Peer:
+        """Returns a peer that has answered with a handshake, or whose connection has ended.
+
+        Dials once more, without encryption, where that was what the peer did not understand.
+        """
         peer = await self._dial(self._encryption)
-        if self._encryption is not Encryption.PREFER or not _was_not_understood(peer):
-            return peer
-        logger.info("%s:%d: no encryption, dialling plainly", self._host, self._port)
-        return await self._dial(Encryption.OFF)
+        try:
+            if self._encryption is Encryption.PREFER and not await _understands(peer, deadline):
+                logger.info("%s:%d: no encryption, dialling plainly", self._host, self._port)
+                peer._connection.abort()
+                peer = await self._dial(Encryption.OFF)
+            await peer.wait_until(lambda: _has_ended_or_answered(peer))
+        except BaseException:
+            peer._connection.abort()
+            raise
+        return peer
 
     async def _dial(self, encryption: Encryption) -> Peer:
-        """Returns a peer that has answered with a handshake, or whose connection has ended."""
         loop = asyncio.get_running_loop()
+
         made: list[Peer] = []
 
         def make_protocol() -> Connection:
@@ -146,20 +158,32 @@ class connect:  # noqa: N801 - used as a verb
             made.append(Peer(EncryptedWire(wire, encryption)))
             return made[0]._connection
 
-        try:
-            await loop.create_connection(make_protocol, self._host, self._port)
-            peer = made[0]
-            await peer.wait_until(lambda: peer.closed is not None or _has_answered(peer))
-        except BaseException:
-            for peer in made:
-                peer._connection.abort()
-            raise
-        return peer
+        await loop.create_connection(make_protocol, self._host, self._port)
+        return made[0]
 
 
-def _was_not_understood(peer: Peer) -> bool:
-    """Whether the connection ended in a way that a peer without encryption would end it."""
-    return peer.closed is not None and not _has_answered(peer)
+async def _understands(peer: Peer, deadline: asyncio.Timeout) -> bool:
+    """Whether the peer knows of encryption: does its part of the handshake, or breaks its rules.
+
+    One that does not closes the connection, or says nothing: what it took for a length may be that
+    of a longer handshake than it got. So it has half of the time that is left, that the other half
+    remains to dial again.
+    """
+    until = deadline.when()
+    assert until is not None, "connect has a timeout"
+    patience = (until - asyncio.get_running_loop().time()) / 2
+    with contextlib.suppress(TimeoutError):
+        await peer.wait_until(lambda: _has_ended_or_answered(peer), timeout=patience)
+    return peer.encryption != "off" or _broke_a_rule(peer)
+
+
+def _broke_a_rule(peer: Peer) -> bool:
+    cause = None if peer.closed is None else peer.closed.__cause__
+    return isinstance(cause, RemoteProtocolError) and "timeout" not in cause.rule
+
+
+def _has_ended_or_answered(peer: Peer) -> bool:
+    return peer.closed is not None or _has_answered(peer)
 
 
 def _has_answered(peer: Peer) -> bool:
