@@ -114,6 +114,22 @@ def test_a_reject_is_for_the_older_of_two_requests_and_a_piece_for_the_newer():
         requests.rejected(A)
 
 
+def test_a_request_whose_answer_came_is_no_longer_in_the_way_of_the_next():
+    requests = outgoing(A)
+    requests.abandon(A, owed=True)
+    assert requests.forgive(A)
+    requests.add(PendingRequest(*A))
+    assert requests.rejected(A).key == A
+
+
+def test_as_many_are_remembered_as_may_be():
+    requests = outgoing(A, max_abandoned=1)
+    requests.abandon(A, owed=True)
+    requests.add(PendingRequest(*A))
+    assert requests.rejected(A) is None
+    assert requests.rejected(A).key == A
+
+
 def test_of_those_forgotten_the_number_of_answers_is_kept():
     requests = outgoing(A, B, C, max_abandoned=1)
     for block in (A, B, C):
