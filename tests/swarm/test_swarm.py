@@ -304,7 +304,8 @@ async def test_a_peer_that_breaks_a_rule_is_dropped_for_good(join, acting):
 
     taker.swarm.dial(HOST, await acting(torrent, handler))
     assert "have 2 in a torrent of 2 pieces (BEP 3" in await fails(taker)
-    assert len(taker.told(PeerJoined)) == 1
+    (event,) = taker.told(DialFailed)
+    assert event.gives_up
 
 
 # Who is dialled, and how often
