@@ -25,13 +25,16 @@ LEFT = {"event", "address", "client", "by", "reason", "uploaded", "downloaded"}
 def seeding():
     """Runs the verb in this process until it says that it seeds, and then ends it by a signal."""
 
-    async def seeding(torrent, content, *, host=HOST, number=signal.SIGTERM, first=None):
+    async def seeding(
+        torrent, content, *, host=HOST, super_=False, number=signal.SIGTERM, first=None
+    ):
         args = {
             "torrent": str(torrent),
             "content": content,
             "host": host,
             "port": 0,
             "encryption": "prefer",
+            "super": super_,
         }
         said = asyncio.Event()
         out = Recorder(at_result=said.set)
@@ -94,6 +97,28 @@ async def test_what_does_not_verify_is_neither_served_nor_touched(seeding, sampl
     out = await seeding(sample.torrent, sample.content, first=give)
     assert out.notes[0] == "only 211.3 KiB of 227.3 KiB verify; the rest is not served"
     assert changed.read_bytes() == data
+
+
+async def test_super_seeding(seeding, sample):
+    async def look(port):
+        info_hash = sample.meta.info_hash
+        async with connect(HOST, port, info_hash, num_pieces=sample.meta.num_pieces) as peer:
+            peer.have_none()
+            await peer.wait_until(lambda: peer.peer_pieces)
+            assert len(peer.peer_pieces) == 1
+
+    await seeding(sample.torrent, sample.content, super_=True, first=look)
+
+
+def test_who_lacks_something_can_not_super_seed(cli, sample):
+    (sample.content / "c").write_bytes(bytes(200_001))
+    said = cli("seed", sample.torrent, "--content", sample.content, "--port", "0", "--super")
+    assert said.status == 1
+    assert said.out == ""
+    assert said.err == (
+        "peerwire: only 19.3 KiB of 227.3 KiB verify: who has not all of it can't super-seed;"
+        " leave --super out, or complete it first\n"
+    )
 
 
 @pytest.mark.parametrize(

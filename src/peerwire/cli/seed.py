@@ -53,6 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=6881,
         help="the TCP port to listen on, 0 for any (default: 6881)",
     )
+    parser.add_argument(
+        "--super",
+        action="store_true",
+        help="for the first seed of a torrent: show each peer one piece at a time, so that each"
+        " leaves here about once (BEP 16)",
+    )
     arguments.add_encryption(parser, Encryption.PREFER)
 
 
@@ -66,11 +72,21 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             raise StorageError(f"{args.content}: no piece of it is what {args.torrent} describes")
         if not have.complete:
             held, whole = human_bytes(held_bytes(metainfo, have)), human_bytes(metainfo.length)
+            if args.super:
+                raise StorageError(
+                    f"only {held} of {whole} verify: who has not all of it can't super-seed;"
+                    " leave --super out, or complete it first"
+                )
             out.note(f"only {held} of {whole} verify; the rest is not served")
         nothing = PieceSet(metainfo.num_pieces)  # what differs here is somebody's, and stays
         async with (
             Swarm(
-                metainfo, disk, have, wanted=nothing, on_event=lambda event: tell(event, out)
+                metainfo,
+                disk,
+                have,
+                wanted=nothing,
+                super_seed=args.super,
+                on_event=lambda event: tell(event, out),
             ) as swarm,
             await _listen(swarm, args.host, args.port, args.encryption) as server,
         ):
