@@ -149,6 +149,15 @@ class Download:
         self._picker.peer_has(peer, index)
         self._may_want(peer)
 
+    def peer_lost(self, peer: Peer, index: int) -> None:
+        """Takes note that the peer has a piece no more (BEP 54)."""
+        peer.peer_pieces.discard(index)
+        self._picker.peer_lost(peer, index)
+        if not peer.fast:  # where there are rejects, one comes for each request
+            for request in [r for r in peer.requests if r.index == index]:
+                peer.cancel(*request.key)
+        self.update_interest(peer)
+
     def peer_announced(self, peer: Peer) -> None:
         """Takes note of a whole new set of pieces."""
         self._pipelines[peer].refused.clear()
@@ -176,6 +185,8 @@ class Download:
         peer.not_interested()
         if self._pipelines[peer].refused:
             self._on_useless(peer, "it rejects the requests for all that it has of use")
+        elif _wants_nothing(peer) and (self.done or peer.peer_pieces):
+            self._on_useless(peer, "neither side has anything that the other wants (BEP 21)")
 
     def refill(self, peer: Peer) -> None:
         """Asks the peer for as much as keeps it busy."""
@@ -294,3 +305,8 @@ class Download:
             self._on_corrupt(PieceCorrupt(index, list(blame.peers), guilty))
         if held_up or not good:
             self._refill_all_soon()
+
+
+def _wants_nothing(peer: Peer) -> bool:
+    told = peer.extended_handshake
+    return told is not None and bool(told.upload_only) and not peer.peer_interested

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +16,11 @@ from ..errors import (
     PeerWireError,
     RemoteProtocolError,
 )
+from ..extensions.handshake import ExtendedHandshake
+from ..extensions.lt_donthave import DontHave, LtDontHave
+from ..extensions.upload_only import UploadOnly, UploadOnlyMessage
 from ..extensions.ut_metadata import UtMetadata
+from ..extensions.ut_pex import PexMessage
 from ..handshake import generate_peer_id
 from ..limits import DEFAULT_LIMITS, Limits
 from ..pieces import PieceSet
@@ -35,6 +40,7 @@ from .events import (
     written,
 )
 from .exchange import NOTHING_LEFT, exchange
+from .pex import PeerExchange
 from .picker import Picker
 from .upload import Upload
 
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
 
+    from ..asyncio.inbox import Received
     from ..asyncio.peer import Peer
     from ..errors import StorageError
     from ..extensions.base import Extension
@@ -98,6 +105,10 @@ class Swarm:
         super_seed: Whether to seed so that each piece is given about once (BEP 16): to pass for
             a peer with nothing, and show each peer a piece at a time. For first seeds only.
         redial: How often to dial an address.
+        pex: Whether to tell peers of each other, and to dial those that they tell of (BEP 11);
+            never done in a private torrent (BEP 27).
+        port: TCP port at which `welcome` is served, told to those whom we dial so that they can
+            tell others; None if there is none. May be set later.
         on_event: Told of what happens.
         trace: Called with (mark, what, now) for everything that happens on any wire we dial.
 
@@ -118,6 +129,8 @@ class Swarm:
         slots: int = DEFAULT_SLOTS,
         super_seed: bool = False,
         redial: Redial | None = None,
+        pex: bool = True,
+        port: int | None = None,
         on_event: Callable[[SwarmEvent], None] = lambda event: None,
         trace: Trace | None = None,
     ) -> None:
@@ -128,6 +141,7 @@ class Swarm:
         self.have = have
         self.wanted = PieceSet.full(metainfo.num_pieces) if wanted is None else wanted
         self.peer_id = generate_peer_id() if peer_id is None else peer_id
+        self.port = port
         self.peers: dict[Peer, float] = {}  #: Those connected, and since when.
         self.picker: Picker[Peer] = Picker(
             metainfo.num_pieces, metainfo.piece_size, have=have, wanted=self.wanted
@@ -144,18 +158,30 @@ class Swarm:
         self._encryption = Encryption(encryption)
         self._limits = limits
         self._redial = redial or Redial()
+        self._redial_hearsay = dataclasses.replace(
+            self._redial, attempts=min(2, self._redial.attempts)
+        )
         self._tell = on_event
         self._trace = trace
         self._choker: Choker[Peer] = Choker(slots)
         self._disguise = Disguise(metainfo.num_pieces) if super_seed else None
         self._uploads: dict[Peer, Upload] = {}
         self._banned: set[tuple[str, bytes]] = set()  # IP address and peer id
-        self._dials: set[asyncio.Task[None]] = set()
+        self._dials: dict[asyncio.Task[None], tuple[str, int]] = {}
         self._failures: dict[tuple[str, int], PeerWireError] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._rechoking: asyncio.Handle | None = None  # there once it is to be decided anew
         self._closing = False
         self._loop = asyncio.get_running_loop()
+        self._pex: PeerExchange | None = None
+        if pex and not metainfo.private:
+            self._pex = PeerExchange(
+                self.peers,
+                dialled=self._dials.values,
+                dial=lambda address: self._start_dial(address, self._redial_hearsay),
+                port=lambda: self.port,
+                clock=self._loop.time,
+            )
         self._complete: asyncio.Future[None] = self._loop.create_future()
         if self.done:
             self._complete.set_result(None)
@@ -168,15 +194,20 @@ class Swarm:
     @property
     def extensions(self) -> list[Callable[[], Extension]]:
         """What makes the extensions that its connections speak, for `serve`."""
-        if self.metainfo.private:
-            return []  # whose metadata is not for everybody: libtorrent gives it to nobody, either
-        return [functools.partial(UtMetadata, self.metainfo.info, limits=self._limits)]
+        make: list[Callable[[], Extension]] = []
+        if not self.metainfo.private:
+            # Whose metadata is not for everybody: libtorrent gives it to nobody, either.
+            make.append(functools.partial(UtMetadata, self.metainfo.info, limits=self._limits))
+        if self._pex is not None:
+            make.append(self._pex.extension)
+        make.append(functools.partial(LtDontHave, self.metainfo.num_pieces))
+        # Who seems to have little and wants nothing is let go, so who super-seeds does not say it.
+        make.append(lambda: UploadOnly(self.done and self._disguise is None))
+        return make
 
     def dial(self, host: str, port: int) -> None:
         """Connects to a peer, again and again while it is worth it."""
-        task = self._loop.create_task(self._dial((host, port)))
-        self._dials.add(task)
-        task.add_done_callback(self._dial_ended)
+        self._start_dial((host, port), self._redial)
 
     async def welcome(self, peer: Peer) -> None:
         """Takes in a peer that came to us: a handler for `serve`."""
@@ -237,7 +268,7 @@ class Swarm:
     async def close(self) -> None:
         """Stops dialling, closes every peer, and waits for the last pieces to be written."""
         self._closing = True
-        tasks = self._dials | self._chores
+        tasks = {*self._dials, *self._chores}
         # The peers first, lest a dial that is cancelled closes its own and gives no reason.
         reason = "done" if self.done else "the swarm is closing"
         closing = asyncio.gather(*(peer.close(reason) for peer in self.peers))
@@ -251,7 +282,12 @@ class Swarm:
 
     # Connections
 
-    async def _dial(self, address: tuple[str, int]) -> None:
+    def _start_dial(self, address: tuple[str, int], redial: Redial) -> None:
+        task = self._loop.create_task(self._dial(address, redial))
+        self._dials[task] = address
+        task.add_done_callback(self._dial_ended)
+
+    async def _dial(self, address: tuple[str, int], redial: Redial) -> None:
         failures = 0
         while not self.done:
             connected, error = await self._dial_once(address)
@@ -259,14 +295,14 @@ class Swarm:
                 return
             brought = connected is not None and connected.downloaded > 0
             failures = 1 if brought else failures + 1
-            gives_up = failures >= self._redial.attempts or _hopeless(error)
-            if gives_up:
+            gives_up = failures >= redial.attempts or _hopeless(error)
+            if gives_up and redial is self._redial:  # else it was hearsay, and is no news
                 self._failures[address] = error
             if gives_up or connected is None:  # else PeerLeft has told it
                 self._tell(DialFailed(address, error, failures, gives_up))
             if gives_up:
                 return
-            await asyncio.sleep(self._redial.pause(failures))
+            await asyncio.sleep(redial.pause(failures))
 
     async def _dial_once(self, address: tuple[str, int]) -> tuple[Peer | None, PeerWireError]:
         """Returns who was exchanged with, if anybody was, and what ended it."""
@@ -294,13 +330,19 @@ class Swarm:
         return peer, peer.closed
 
     def _dial_ended(self, task: asyncio.Task[None]) -> None:
-        self._dials.discard(task)
+        del self._dials[task]
         if task.cancelled():
             return
         error = task.exception()
         if error is not None:
             self._fail(error)
+        self._dial_more()
         self._fail_if_alone()
+
+    def _dial_more(self) -> None:
+        """Dials those that peers have told of, where there is room for them again."""
+        if self._pex is not None and not self.done and not self._closing:
+            self._pex.dial_more()
 
     async def _exchange(self, peer: Peer) -> None:
         """Exchanges pieces with a peer until one side closes the connection.
@@ -322,7 +364,7 @@ class Swarm:
                 download=self.download,
                 upload=upload,
                 rechoke=self._rechoke_soon,
-                heard=lambda message: disguise.heard(peer, message) if disguise else None,
+                heard=functools.partial(self._heard, peer),
             )
         except ConnectionClosed:
             pass  # PeerLeft tells it
@@ -334,6 +376,7 @@ class Swarm:
             await peer.close()
             assert peer.closed is not None
             self._tell(PeerLeft(peer, peer.closed))
+            self._dial_more()
             self._fail_if_alone()
 
     def _admit(self, peer: Peer) -> None:
@@ -359,6 +402,17 @@ class Swarm:
 
     # What comes of it
 
+    def _heard(self, peer: Peer, message: Received) -> None:
+        if self._disguise is not None:
+            self._disguise.heard(peer, message)
+        match message:
+            case DontHave(index):
+                self.download.peer_lost(peer, index)
+            case ExtendedHandshake() | UploadOnlyMessage():
+                self.download.update_interest(peer)
+            case PexMessage() if self._pex is not None and not self.done:
+                self._pex.heard(peer, message)
+
     def _verified(self, event: PieceVerified) -> None:
         self.have.add(event.index)
         self._tell(event)
@@ -369,10 +423,17 @@ class Swarm:
                 peer.have(event.index)
             self._uploads[peer].allowance.offer()
             self.download.update_interest(peer)
-            if self.done and peer.peer_pieces.complete:
-                self._do(peer.close(NOTHING_LEFT))
+            if self.done:
+                self._want_nothing(peer)
         if self.done and not self._complete.done():
             self._complete.set_result(None)
+
+    def _want_nothing(self, peer: Peer) -> None:
+        upload_only = peer.wire.extensions.find(UploadOnly)
+        if upload_only is not None:
+            upload_only.switch(True)
+        if peer.peer_pieces.complete:
+            self._do(peer.close(NOTHING_LEFT))
 
     def _corrupt(self, event: PieceCorrupt) -> None:
         self._tell(event)
@@ -387,8 +448,15 @@ class Swarm:
             self._disguise.withdraw(index)
         if self.done:
             self._tell(DiskFailed(index, error))
+            self._disown(index)
         else:
             self._fail(error)
+
+    def _disown(self, index: int) -> None:
+        for peer in self.peers:
+            extension = peer.wire.extensions.find(LtDontHave)
+            if peer.closed is None and extension is not None and extension.supported:
+                extension.dont_have(index)
 
     def _fail(self, error: BaseException) -> None:
         if not self._complete.done():
@@ -415,6 +483,8 @@ class Swarm:
             self.rechoke()
             if self._disguise is not None:
                 self._disguise.tick()
+            if self._pex is not None:
+                self._pex.tell()
             await asyncio.sleep(RECHOKE_SECONDS)
 
     def _do(self, chore: Coroutine[None, None, None]) -> None:
