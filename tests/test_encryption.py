@@ -188,6 +188,31 @@ def test_a_plain_responder_that_waits_has_it_too():
         b.handle_timer(10.0)
 
 
+def test_what_may_cost_a_key_exchange():
+    a, b = pair(REQUIRE)
+    first = a.data_to_send()
+    assert b.is_costly(first)
+    b.receive_data(first[:50], 0.0)
+    assert b.is_costly(first[50:])
+    b.receive_data(first[50:], 0.0)
+    answer = b.data_to_send()
+    assert a.is_costly(answer)
+    a.receive_data(answer, 0.0)
+    deliver(a, b)
+    assert not a.is_costly(b"\0\0\0\0")
+    assert not b.is_costly(b"\0\0\0\0")
+
+
+def test_a_plain_handshake_costs_none():
+    handshake = Wire(Role.INITIATOR, INFO_HASH).data_to_send()
+    _, b = pair(PREFER)
+    assert not b.is_costly(memoryview(handshake))
+    assert not b.is_costly(b"\x13Bit")
+    b.receive_data(b"\x13Bit", 0.0)
+    assert not b.is_costly(handshake[4:])
+    assert b.is_costly(b"\x13Bit")
+
+
 def test_timers_of_the_wire_go_on_behind_encryption():
     a, b = pair(REQUIRE)
     deliver(a, b)

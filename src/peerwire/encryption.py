@@ -83,6 +83,13 @@ class EncryptedWire:
             payload = wire.data_to_send()
             self._shaking = Initiator(wire.info_hash, policy.methods, payload, random)
 
+    def is_costly(self, data: Buffer) -> bool:
+        """Says whether taking these bytes in may cost a key exchange: half a millisecond."""
+        if self._undecided:
+            start = self._first + data[: len(PROTOCOL)]
+            return not PROTOCOL.startswith(start[: len(PROTOCOL)])
+        return self._shaking is not None
+
     def receive_data(self, data: Buffer, now: float) -> None:
         """Takes in what came from the peer, in chunks of any size.
 

@@ -16,9 +16,10 @@ from peerwire import (
     connect,
     serve,
 )
+from peerwire.asyncio import connection
 from peerwire.mse import CryptoMethod, Initiator, Responder, SkeyTable
 
-from .raw import INFO_HASH, RAW_ID, greeting, turns
+from .raw import INFO_HASH, RAW_ID, greeting, turns, until
 
 BLOCK = bytes(range(256)) * 64
 
@@ -158,6 +159,40 @@ async def test_a_peer_that_closes_on_what_it_does_not_understand(policy, caplog)
         assert not heard[0].startswith(b"\x13BitTorrent")
 
 
+async def test_handshakes_that_come_at_once_share_no_turn_of_the_event_loop(stack):
+    turn, done = 0, []
+
+    async def count():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def trace(mark, what, now):
+        if str(what).startswith("encrypted handshake done"):
+            done.append(turn)
+
+    server = await stack.enter_async_context(
+        serve(seed, "127.0.0.1", 0, torrents={INFO_HASH: 4}, encryption="require", trace=trace)
+    )
+    peers = []
+    for _ in range(10):
+        peer = Initiator(INFO_HASH, CryptoMethod.RC4, greeting().encode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        stack.callback(writer.close)
+        writer.write(peer.data_to_send())
+        peer.receive_data(await reader.readexactly(96))
+        peers.append((peer, reader, writer))
+    counting = asyncio.ensure_future(count())
+    for peer, _, writer in peers:
+        writer.write(peer.data_to_send())
+    for peer, reader, _ in peers:
+        while peer.method is None:
+            peer.receive_data(await reader.read(1000))
+    counting.cancel()
+    assert len(done) == len(set(done)) == 10
+
+
 @pytest.mark.parametrize("timeout", [4.0, 60.0])
 async def test_a_peer_that_says_nothing_is_dialled_plainly_while_there_is_time(
     timeout, listen, clock
@@ -234,6 +269,25 @@ async def test_dialling_that_is_given_up_leaves_nothing(listen):
     with contextlib.suppress(ConnectionResetError):
         await raw.reader.read()
     raw.close()
+
+
+async def test_a_turn_that_comes_after_the_connection_is_gone(listen, monkeypatch):
+    steps = []
+    monkeypatch.setattr(connection, "wait_for_turn", steps.append)
+    port, came = await listen()
+    dialling = asyncio.ensure_future(connect("127.0.0.1", port, INFO_HASH, encryption="require"))
+    raw = await came.get()
+    raw.say(bytes(96))
+    await until(lambda: steps)
+    dialling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dialling
+    steps[0]()
+    await turns(3)
+    steps[0]()
+    with contextlib.suppress(ConnectionResetError):
+        await raw.reader.read()
+    assert len(steps) == 1
 
 
 async def test_a_policy_that_is_none():

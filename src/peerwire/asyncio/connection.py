@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, cast
 
 from ..errors import RemoteProtocolError
+from .turns import wait_for_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +78,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writable: asyncio.Future[None] | None = None  # there while the peer reads too slowly
         self._reading = True
         self._held_back = False
+        self._waiting = b""  # for its turn
 
     # The transport calls these
 
@@ -95,12 +97,14 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Gives the wire what was read."""
-        try:
-            self._layer.receive_data(self._buffer[:nbytes], self.loop.time())
-        except RemoteProtocolError:
-            pass  # it is in `wire.closed` now, and `settle` acts on it
-        self.settle()
+        """Gives the wire what was read; what may cost a key exchange waits for its turn."""
+        data = self._buffer[:nbytes]
+        if self._transport is not None and self._layer.is_costly(data):
+            self._transport.pause_reading()
+            self._waiting = bytes(data)
+            wait_for_turn(self._take_turn)
+        else:
+            self._receive(data)
 
     def eof_received(self) -> None:
         """Ends the wire; the transport closes itself."""
@@ -186,6 +190,18 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     # Inside
+
+    def _take_turn(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._receive(self._waiting)
+
+    def _receive(self, data: bytes | memoryview) -> None:
+        try:
+            self._layer.receive_data(data, self.loop.time())
+        except RemoteProtocolError:
+            pass  # it is in `wire.closed` now, and `settle` acts on it
+        self.settle()
 
     def _tell(self) -> None:
         while events := self.wire.events_received():
