@@ -62,6 +62,23 @@ def test_a_download_from_one_seed():
     assert not picker.interesting("seed")
 
 
+def test_of_a_piece_that_needs_no_byte_none_is_asked():
+    picker = Picker(3, lambda index: BLOCK * (index != 1), have=PieceSet(3))
+    picker.add_peer("seed", PieceSet.full(3))
+    blocks = picker.pick("seed", 10)
+    assert sorted(block.index for block in blocks) == [0, 2]
+    assert picker.received("seed", 1, 0) == (False, False, ())
+    for block in blocks:
+        picker.received("seed", block.index, block.begin)
+        picker.verified(block.index)
+    assert picker.pick("seed", 10) == []
+    assert picker.interesting("seed")
+    picker.remove_peer("seed")
+    assert picker.remaining == 1
+    picker.verified(1)
+    assert picker.done
+
+
 @pytest.mark.parametrize("count", [0, -3])
 def test_no_block_is_picked_where_none_is_asked_for(count):
     picker = make(1)

@@ -101,6 +101,15 @@ async def test_a_piece_that_is_wrong_is_not_written(mixed, tmp_path, data):
     assert not list(tmp_path.iterdir())
 
 
+async def test_a_piece_is_checked(sample, tmp_path):
+    torrent = sample(40)
+    torrent.put(tmp_path)
+    with (tmp_path / "top").open("r+b") as file:
+        file.write(b"?")
+    async with Disk(Storage(torrent.meta, tmp_path)) as disk:
+        assert [await disk.check(index) for index in range(3)] == [False, True, True]
+
+
 async def test_verifying_reports_on_the_event_loop(mixed, seeded):
     steps = []
 

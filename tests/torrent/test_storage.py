@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -534,6 +535,25 @@ def test_a_long_list_of_what_is_missing_is_cut(sample, tmp_path):
     torrent = sample([(f"f{n}", 1, "") for n in range(40)])
     with pytest.raises(StorageError, match=r"'f4': No such file or directory, and 35 more$"):
         locate(torrent.meta, tmp_path)
+
+
+def test_pieces_that_are_all_padding_are_judged_without_reading_them(sample, tmp_path, monkeypatch):
+    torrent = sample([("a", 16, ""), ("x", 16_000, "p"), ("b", 3, "")])
+    torrent.put(tmp_path)
+    with Storage(torrent.meta, tmp_path) as storage:
+        assert storage.verify().complete
+        # A .torrent of 40 MiB may have 2^50 bytes of them.
+        read = []
+        monkeypatch.setattr(storage, "readinto", lambda index, begin, part: read.append(index))
+        storage.verify()
+        assert sorted(read) == [0, 1001]
+
+
+def test_padding_whose_hash_is_not_that_of_zeros_is_wrong(sample, tmp_path):
+    meta = sample([("a", 16, ""), ("x", 32, "p")]).meta
+    pieces = meta.pieces[:20] + bytes(20) + meta.pieces[40:]
+    with Storage(dataclasses.replace(meta, pieces=pieces), tmp_path) as storage:
+        assert set(storage.verify()) == {2}
 
 
 def test_empty_files_pads_and_links_need_not_be_there(mixed, tmp_path):

@@ -122,7 +122,8 @@ class Picker(Generic[K]):
 
     Args:
         num_pieces: How many pieces the torrent has.
-        piece_size: The length of the piece of an index, in bytes.
+        piece_size: How many bytes of the piece of an index to ask for, from its beginning on. Of
+            which there are none, nothing is asked; it is for the caller to call `verified`.
         have: The pieces that are here and verified. Copied.
         wanted: The pieces to get; None means all. Copied.
         block_length: What to ask for at once, in bytes.
@@ -404,7 +405,9 @@ class Picker(Generic[K]):
         exclusive = index in self._suspects
         piece = _Piece(index, self._piece_size(index), self._block_length, who, exclusive)
         self._unstarted ^= self._bits.bit(index)
-        self._started[index] = self._loose[index] = piece
+        self._started[index] = piece
+        if piece.free:
+            self._loose[index] = piece
         return piece
 
     def _restart(self, piece: _Piece[K]) -> None:

@@ -84,6 +84,10 @@ class Disk:
         """
         return await self._hop(lambda: self._write_if_right(index, buffer))
 
+    async def check(self, index: int) -> bool:
+        """Tell whether a piece is on disk, whole and right; errors are those of `Storage.check`."""
+        return await self._hop(lambda: self.storage.check(index))
+
     async def verify(self, progress: Progress | None = None) -> PieceSet:
         """Return the pieces that are on disk, whole and right; see `Storage.verify`.
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from ..errors import StorageError
 from ..pieces import PieceSet
 from .handles import Handles
+from .padding import Padding, sha1_of_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -93,6 +94,7 @@ class Storage:
         # Files that hold bytes, in the order of their offsets.
         self._files = [file for file in metainfo.files if file.length]
         self._offsets = [file.offset for file in self._files]
+        self._padding = Padding(metainfo)
         self._handles = Handles(self._open, max_open)
 
     def __enter__(self) -> Self:
@@ -186,6 +188,8 @@ class Storage:
             buffer: Memory to read into, in steps of its length, where many pieces are hashed.
         """
         size = self.metainfo.piece_size(index)
+        if not self._padding.content_size(index):
+            return sha1_of_zeros(size)
         view = memoryview(buffer or bytearray(min(size, _CHUNK)))
         sha1 = hashlib.sha1(usedforsecurity=False)
         for begin in range(0, size, len(view)):
