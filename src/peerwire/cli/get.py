@@ -59,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path(),
         help="the folder to put the content into (default: this one)",
     )
+    parser.add_argument(
+        "--no-pex",
+        dest="pex",
+        action="store_false",
+        help="fetch from these peers only, and from none that they tell of (BEP 11)",
+    )
     arguments.add_encryption(parser, Encryption.PREFER)
 
 
@@ -90,6 +96,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             have,
             wanted=wanted,
             encryption=args.encryption,
+            pex=args.pex,
             on_event=lambda event: tell(event, out),
         ) as swarm:
             for host, port in peers:
