@@ -102,6 +102,11 @@ def test_a_payload_has_the_length_that_its_id_demands(number, length, rule, size
     assert line.endswith(f"({rule})")
 
 
+def test_a_piece_has_at_least_the_place_of_its_block():
+    (line,) = receive(Framing(MAX), [frame(7, bytes(7))])
+    assert line.endswith("id 7 with a payload of 7 bytes; it has at least 8 (BEP 3, peer messages)")
+
+
 def test_a_block_may_be_empty():
     assert receive(Framing(MAX), [frame(7, bytes(8))]) == [Piece(0, 0, b"")]
 
@@ -136,7 +141,7 @@ def test_a_length_over_the_limit_is_refused_from_the_prefix_alone(size, length):
 def test_the_longest_message_allowed_is_taken():
     data = frame(99, bytes(MAX - 1))
     assert receive(Framing(MAX), [data]) == [Unknown(99, bytes(MAX - 1))]
-    assert receive(Framing(MAX), of_size(7, data)) == [Unknown(99, bytes(MAX - 1))]
+    assert receive(Framing(MAX), of_size(3, data)) == [Unknown(99, bytes(MAX - 1))]
 
 
 def test_the_limit_holds_for_the_next_length_prefix():
