@@ -6,13 +6,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import RequestRejected, RequestTimeout, StorageError
+from ..errors import MetainfoError, RequestRejected, RequestTimeout, StorageError
 from ..limits import BLOCK_LENGTH
 from .events import PieceCorrupt, PieceVerified
 from .picker import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..asyncio.peer import Peer
     from ..messages import Piece
@@ -100,7 +100,7 @@ class Download:
         on_verified: Told of each piece that is on disk.
         on_corrupt: Told of each piece whose hash was wrong.
         on_useless: Told of each peer that is not worth keeping, and why.
-        on_failure: Told of the error, when the disk fails.
+        on_failure: Told of the error, when the disk fails or the torrent contradicts itself.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Download:
         on_verified: Callable[[PieceVerified], None],
         on_corrupt: Callable[[PieceCorrupt], None],
         on_useless: Callable[[Peer, str], None],
-        on_failure: Callable[[StorageError], None],
+        on_failure: Callable[[StorageError | MetainfoError], None],
     ) -> None:
         self._metainfo = metainfo
         self._disk = disk
@@ -233,6 +233,20 @@ class Download:
         elif isinstance(ended.error, RequestRejected):
             self._rejected(peer, ended.request)
         self._refill_all_soon()
+
+    async def take_padding(self, pieces: Iterable[int]) -> None:
+        """Verifies pieces that are all padding, of which nobody is asked for anything (BEP 47)."""
+        for index in pieces:
+            if not await self._disk.check(index):
+                self._on_failure(
+                    MetainfoError(
+                        f"piece {index} is all padding, and its hash is not that of zeros: the"
+                        " torrent contradicts itself (BEP 47), nobody can complete it"
+                    )
+                )
+                return
+            self._picker.verified(index)
+            self._on_verified(PieceVerified(index))
 
     async def settle(self) -> None:
         """Waits until every piece that has come is written."""

@@ -25,6 +25,7 @@ from ..handshake import generate_peer_id
 from ..limits import DEFAULT_LIMITS, Limits
 from ..pieces import PieceSet
 from ..state import Role
+from ..torrent.padding import Padding
 from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
 from .disguise import Disguise
 from .download import Download
@@ -143,8 +144,9 @@ class Swarm:
         self.peer_id = generate_peer_id() if peer_id is None else peer_id
         self.port = port
         self.peers: dict[Peer, float] = {}  #: Those connected, and since when.
+        self._padding = Padding(metainfo)
         self.picker: Picker[Peer] = Picker(
-            metainfo.num_pieces, metainfo.piece_size, have=have, wanted=self.wanted
+            metainfo.num_pieces, self._padding.content_size, have=have, wanted=self.wanted
         )
         self.download = Download(
             metainfo,
@@ -223,6 +225,7 @@ class Swarm:
             DownloadFailed: Every address that was dialled has been given up, and nobody else is
                 here.
             StorageError: The disk does not do what it should.
+            MetainfoError: The torrent says of a piece that is all padding that it is not zeros.
         """
         await asyncio.shield(self._complete)
         await self.download.settle()
@@ -255,6 +258,13 @@ class Swarm:
 
     async def __aenter__(self) -> Swarm:
         self._do(self._rechoke_forever())
+        self._do(
+            self.download.take_padding(
+                index
+                for index in self._padding.pieces()
+                if index in self.wanted and index not in self.have
+            )
+        )
         return self
 
     async def __aexit__(
