@@ -1,8 +1,11 @@
 """A libtorrent peer on loopback, in a process of its own: an abort in it ends nothing else.
 
 python tests/libtorrent_peer.py create PATH OUT.torrent --piece-size BYTES
-python tests/libtorrent_peer.py seed   TORRENT CONTENT PORT  [--encryption off|prefer|require]
-python tests/libtorrent_peer.py leech  TORRENT OUT_DIR HOST PORT  [--encryption ...]
+python tests/libtorrent_peer.py seed   TORRENT CONTENT PORT  [--encryption HOW]
+python tests/libtorrent_peer.py leech  TORRENT OUT_DIR HOST PORT  [--encryption HOW]
+
+HOW is off, prefer (RC4), require (RC4 only), plaintext (an encrypted handshake, a plain payload) or
+default (libtorrent's own: encrypted or not, and a plain payload where both are offered).
 
 It prints `ready` once it seeds and `complete` once it has everything, then runs until it is
 ended. Nothing but 127.0.0.1 is listened on or dialled: no DHT, LSD, UPnP, NAT-PMP, PEX or tracker.
@@ -16,12 +19,19 @@ from pathlib import Path
 
 import libtorrent as lt
 
-#: encryption -> (policy, level): 2 disabled, 1 enabled, 0 forced; level 3 is plaintext and RC4.
-ENCRYPTION = {"off": (2, 3), "prefer": (1, 3), "require": (0, 3)}
+#: encryption -> (policy, level, whether RC4 is preferred). Policy: 2 disabled, 1 enabled, 0 forced;
+#: level 1 is plaintext, 2 RC4, 3 both.
+ENCRYPTION = {
+    "off": (2, 3, False),
+    "prefer": (1, 3, True),
+    "require": (0, 2, True),
+    "plaintext": (0, 1, False),
+    "default": (1, 3, False),
+}
 
 
 def settings(port: int, encryption: str) -> dict[str, object]:
-    policy, level = ENCRYPTION[encryption]
+    policy, level, prefer_rc4 = ENCRYPTION[encryption]
     return {
         "listen_interfaces": f"127.0.0.1:{port}",
         "outgoing_interfaces": "127.0.0.1",
@@ -36,7 +46,7 @@ def settings(port: int, encryption: str) -> dict[str, object]:
         "in_enc_policy": policy,
         "out_enc_policy": policy,
         "allowed_enc_level": level,
-        "prefer_rc4": encryption != "off",
+        "prefer_rc4": prefer_rc4,
         # A peer that is not up yet is dialled again at once, not after a minute.
         "min_reconnect_time": 1,
         "max_failcount": 1000,

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from ..process import Process
 
-Encryption = Literal["off", "prefer", "require"]
+#: What a client wants of MSE. Each has "off" (of its own, it does not begin it, if it can be told
+#: so), "prefer" and "require" (RC4 or nothing); libtorrent has "plaintext" (an encrypted handshake
+#: and a plain payload, or nothing) and "default" (what it does untold), too.
+Encryption = Literal["off", "prefer", "require", "plaintext", "default"]
 Address = tuple[str, int]
 
 
@@ -40,7 +43,7 @@ class Client(ABC):
     Attributes:
         home: a folder for its settings, state and log.
         jail: the library to preload that lets it reach loopback only, or None.
-        encryption: whether it speaks MSE.
+        encryption: what it wants of MSE.
     """
 
     name: ClassVar[str]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..process import Process, running
-from .base import Address, Client, Download
+from .base import Address, Client, Download, Encryption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@dataclass
 class Peerwire(Client):
     name = "peerwire"
+
+    encryption: Encryption = field(default="prefer", kw_only=True)  # as untold
 
     @classmethod
     def available(cls) -> str | None:
@@ -37,6 +41,4 @@ class Peerwire(Client):
 
     def _run(self, verb: str, *arguments: str | Path) -> AbstractContextManager[Process]:
         command = [sys.executable, "-m", "peerwire", verb, *arguments, "--json"]
-        if self.encryption != "off":
-            command += ["--encryption", self.encryption]
-        return running(command, self.home, self.jail)
+        return running([*command, "--encryption", self.encryption], self.home, self.jail)
