@@ -24,4 +24,4 @@ def test_each_of_our_features_leads_to_its_tests():
     rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 20
     for feature, ours in rows:
-        assert ours.strip() == "–" or "](../tests/" in ours, feature
+        assert ours.strip() == "\N{EN DASH}" or "](../tests/" in ours, feature
