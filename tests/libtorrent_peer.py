@@ -1,6 +1,6 @@
 """A libtorrent peer on loopback, in a process of its own: an abort in it ends nothing else.
 
-python tests/libtorrent_peer.py create PATH OUT.torrent --piece-size BYTES
+python tests/libtorrent_peer.py create PATH OUT.torrent --piece-size BYTES  [--pad]
 python tests/libtorrent_peer.py seed   TORRENT CONTENT PORT  [--encryption HOW]
 python tests/libtorrent_peer.py leech  TORRENT OUT_DIR HOST PORT  [--encryption HOW]
 
@@ -84,13 +84,17 @@ def load(torrent: str, save_path: Path) -> lt.add_torrent_params:
     return params
 
 
-def create(path: Path, out: Path, piece_size: int) -> None:
-    """A v1 .torrent of a file or folder, as libtorrent makes it, by sorted paths."""
+def create(path: Path, out: Path, piece_size: int, pad: bool) -> None:
+    """A v1 .torrent of a file or folder, as libtorrent makes it, by sorted paths.
+
+    With `pad` each file begins with a piece, and pad files lie between them (BEP 47).
+    """
     files = lt.file_storage()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():
             files.add_file(str(file.relative_to(path.parent)), file.stat().st_size)
-    torrent = lt.create_torrent(files, piece_size, lt.create_torrent.v1_only)
+    flags = lt.create_torrent.v1_only | (lt.create_torrent.canonical_files if pad else 0)
+    torrent = lt.create_torrent(files, piece_size, flags)
     lt.set_piece_hashes(torrent, str(path.parent))
     out.write_bytes(lt.bencode(torrent.generate()))
 
@@ -102,6 +106,7 @@ def main() -> None:
     verb.add_argument("path", type=Path)
     verb.add_argument("out", type=Path)
     verb.add_argument("--piece-size", type=int, default=0)
+    verb.add_argument("--pad", action="store_true")
     verb = verbs.add_parser("seed")
     verb.add_argument("torrent")
     verb.add_argument("content", type=Path)
@@ -116,7 +121,7 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.verb == "create":
-        create(args.path, args.out, args.piece_size)
+        create(args.path, args.out, args.piece_size, args.pad)
     elif args.verb == "seed":
         params = load(args.torrent, args.content.absolute().parent)
         run(params, args.port, args.encryption, "ready")
