@@ -3,12 +3,15 @@
 python tests/libtorrent_peer.py create PATH OUT.torrent --piece-size BYTES  [--pad]
 python tests/libtorrent_peer.py seed   TORRENT CONTENT PORT  [--encryption HOW]
 python tests/libtorrent_peer.py leech  TORRENT OUT_DIR HOST PORT  [--encryption HOW]
+python tests/libtorrent_peer.py idle   TORRENT OUT_DIR HOST PORT  [--encryption HOW]
 
 HOW is off, prefer (RC4), require (RC4 only), plaintext (an encrypted handshake, a plain payload) or
 default (libtorrent's own: encrypted or not, and a plain payload where both are offered).
 
-It prints `ready` once it seeds and `complete` once it has everything, then runs until it is
-ended. Nothing but 127.0.0.1 is listened on or dialled: no DHT, LSD, UPnP, NAT-PMP, PEX or tracker.
+It prints `ready` once it seeds (or, idle, wants nothing and stays connected) and `complete` once it
+has everything, then runs until it is ended. Nothing but 127.0.0.1 is listened on or dialled: no
+DHT, LSD, UPnP, NAT-PMP or tracker. `--pex` exchanges peers, and keeps peers that are of no use but
+to be told of.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ ENCRYPTION = {
 }
 
 
-def settings(port: int, encryption: str) -> dict[str, object]:
+def settings(port: int, encryption: str, pex: bool) -> dict[str, object]:
     policy, level, prefer_rc4 = ENCRYPTION[encryption]
     return {
         "listen_interfaces": f"127.0.0.1:{port}",
@@ -51,6 +54,7 @@ def settings(port: int, encryption: str) -> dict[str, object]:
         "min_reconnect_time": 1,
         "max_failcount": 1000,
         "peer_connect_timeout": 5,
+        "close_redundant_connections": not pex,
         "dht_bootstrap_nodes": "",
         "alert_mask": lt.alert.category_t.error_notification
         | lt.alert.category_t.status_notification
@@ -59,10 +63,12 @@ def settings(port: int, encryption: str) -> dict[str, object]:
     }
 
 
-def run(params: lt.add_torrent_params, port: int, encryption: str, word: str) -> None:
-    """Say `word` once the torrent is whole and the port open; log until the parent is gone."""
-    session = lt.session(settings(port, encryption), 0)  # 0: none of the default plugins, so no PEX
-    session.add_extension("ut_metadata")
+def run(params: lt.add_torrent_params, port: int, args: argparse.Namespace, word: str) -> None:
+    """Say `word` once there is nothing to fetch and the port open; log until the parent is gone."""
+    # 0: none of the default plugins
+    session = lt.session(settings(port, args.encryption, args.pex), 0)
+    for plugin in ["ut_metadata", *(["ut_pex"] if args.pex else [])]:
+        session.add_extension(plugin)
     handle = session.add_torrent(params)
     parent, flushing = os.getppid(), False
     while os.getppid() == parent:
@@ -71,7 +77,7 @@ def run(params: lt.add_torrent_params, port: int, encryption: str, word: str) ->
             print(alert.what(), alert.message(), flush=True)
             if flushing and isinstance(alert, lt.cache_flushed_alert):
                 print(word, flush=True)
-        if not flushing and session.is_listening() and handle.status().is_seeding:
+        if not flushing and session.is_listening() and (args.verb == "idle" or handle.status().is_seeding):
             flushing = True
             handle.flush_cache()  # verified, but perhaps not yet written
 
@@ -107,28 +113,33 @@ def main() -> None:
     verb.add_argument("out", type=Path)
     verb.add_argument("--piece-size", type=int, default=0)
     verb.add_argument("--pad", action="store_true")
-    verb = verbs.add_parser("seed")
+    connected = argparse.ArgumentParser(add_help=False)
+    connected.add_argument("--encryption", choices=ENCRYPTION, default="off")
+    connected.add_argument("--pex", action="store_true")
+    verb = verbs.add_parser("seed", parents=[connected])
     verb.add_argument("torrent")
     verb.add_argument("content", type=Path)
     verb.add_argument("port", type=int)
-    verb.add_argument("--encryption", choices=ENCRYPTION, default="off")
-    verb = verbs.add_parser("leech")
-    verb.add_argument("torrent")
-    verb.add_argument("out", type=Path)
-    verb.add_argument("host")
-    verb.add_argument("port", type=int)
-    verb.add_argument("--encryption", choices=ENCRYPTION, default="off")
+    for name in "leech", "idle":
+        verb = verbs.add_parser(name, parents=[connected])
+        verb.add_argument("torrent")
+        verb.add_argument("out", type=Path)
+        verb.add_argument("host")
+        verb.add_argument("port", type=int)
+        verb.add_argument("--listen", type=int, default=0)
     args = parser.parse_args()
 
     if args.verb == "create":
         create(args.path, args.out, args.piece_size, args.pad)
     elif args.verb == "seed":
         params = load(args.torrent, args.content.absolute().parent)
-        run(params, args.port, args.encryption, "ready")
+        run(params, args.port, args, "ready")
     else:
         params = load(args.torrent, args.out)
         params.peers = [(args.host, args.port)]
-        run(params, 0, args.encryption, "complete")
+        if args.verb == "idle":
+            params.file_priorities = [0] * params.ti.num_files()
+        run(params, args.listen, args, "ready" if args.verb == "idle" else "complete")
 
 
 if __name__ == "__main__":
