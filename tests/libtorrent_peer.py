@@ -77,7 +77,8 @@ def run(params: lt.add_torrent_params, port: int, args: argparse.Namespace, word
             print(alert.what(), alert.message(), flush=True)
             if flushing and isinstance(alert, lt.cache_flushed_alert):
                 print(word, flush=True)
-        if not flushing and session.is_listening() and (args.verb == "idle" or handle.status().is_seeding):
+        done = args.verb == "idle" or handle.status().is_seeding
+        if not flushing and session.is_listening() and done:
             flushing = True
             handle.flush_cache()  # verified, but perhaps not yet written
 
