@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 
 import pytest
 
@@ -22,6 +23,7 @@ from peerwire import (
     StorageError,
     Unchoke,
 )
+from peerwire.extensions.lt_donthave import LtDontHave
 from peerwire.swarm import download
 from peerwire.swarm.events import PeerLeft, PieceCorrupt, PieceVerified
 from peerwire.torrent.storage import Storage
@@ -256,6 +258,34 @@ async def test_a_reject_of_a_piece_that_the_peer_has_no_more(join, raw):
     await until(lambda: taker.told(PieceVerified))
     await turns()
     assert not taker.told(PeerLeft)  # it has nothing for us, but refuses nothing either
+
+
+async def test_a_piece_that_was_rejected_and_is_gone_is_not_asked_for_again(join, acting):
+    torrent = make_torrent(4 * BLOCK)
+    asked = []
+
+    async def handler(peer):
+        peer.have_all()
+        peer.unchoke()
+        async for message in peer:
+            if not isinstance(message, Request):
+                continue
+            asked.append(message.index)
+            if message.index != 2:
+                await peer.respond(message, torrent.piece(message.index))
+                continue
+            peer.reject(message)
+            peer.extension(LtDontHave).dont_have(2)
+            peer.choke()  # which makes good for other rejects
+            peer.unchoke()
+
+    make = functools.partial(LtDontHave, torrent.meta.num_pieces)
+    port = await acting(torrent, handler, extensions=[make])
+    taker = await join(torrent)
+    taker.swarm.dial(HOST, port)
+    await until(lambda: len(taker.swarm.have) == 3)
+    await turns()
+    assert asked.count(2) == 1
 
 
 # Silence

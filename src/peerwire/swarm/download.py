@@ -153,6 +153,7 @@ class Download:
         """Takes note that the peer has a piece no more (BEP 54)."""
         peer.peer_pieces.discard(index)
         self._picker.peer_lost(peer, index)
+        self._pipelines[peer].refused.discard(index)
         if not peer.fast:  # where there are rejects, one comes for each request
             for request in [r for r in peer.requests if r.index == index]:
                 peer.cancel(*request.key)
@@ -284,9 +285,10 @@ class Download:
         if pipeline.depth > MIN_PIPELINE:
             # Perhaps there were too many at once: anacrolix rejects beyond 1 MiB.
             self._pipelines[peer] = _Pipeline(stalls=pipeline.stalls, refused=pipeline.refused)
-        elif request.index in peer.peer_pieces:
-            pipeline.refused.add(request.index)  # it would be rejected again, for ever
-            self._picker.peer_lost(peer, request.index)
+        else:
+            self._picker.peer_lost(peer, request.index)  # it would be rejected again, for ever
+            if request.index in peer.peer_pieces:
+                pipeline.refused.add(request.index)
 
     def _refill_all_soon(self) -> None:
         if self._refilling is None:
