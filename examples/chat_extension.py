@@ -7,7 +7,6 @@ import functools
 from dataclasses import dataclass
 
 import peerwire
-from peerwire.extensions.base import Extension
 
 
 @dataclass
@@ -18,7 +17,7 @@ class Said:
     text: str
 
 
-class Chat(Extension):
+class Chat(peerwire.Extension):
     """Carries lines of text. BEP 10 wants names with a prefix of their maker's; ours is xx."""
 
     name = "xx_chat"
