@@ -429,8 +429,7 @@ class Swarm:
         for peer in self.peers:
             if peer.closed is not None:
                 continue
-            if event.index not in peer.peer_pieces:
-                peer.have(event.index)
+            peer.have(event.index)  # who has it, too, learns from this that we become complete
             self._uploads[peer].allowance.offer()
             self.download.update_interest(peer)
             if self.done:
