@@ -5,7 +5,7 @@ import pytest
 from peerwire.errors import LocalProtocolError, RemoteProtocolError
 from peerwire.extensions.base import Extension
 from peerwire.extensions.handshake import ExtendedHandshake
-from peerwire.extensions.registry import Extensions, our_handshake
+from peerwire.extensions.registry import MAX_HANDSHAKES, Extensions, our_handshake
 from peerwire.version import __version__
 
 
@@ -188,6 +188,15 @@ def test_later_handshakes_add_up_and_0_switches_off():
 def test_a_handshake_that_is_none_is_an_error():
     with pytest.raises(ValueError, match="is a dictionary"):
         registry().receive_handshake(b"le")
+
+
+def test_there_is_an_end_to_handshakes():
+    extensions = registry()
+    payload = told(unknown={b"x": bytes(60_000)})
+    for _ in range(MAX_HANDSHAKES // len(payload)):
+        extensions.receive_handshake(payload)
+    with pytest.raises(ValueError, match="all of them together have over 1048576 bytes"):
+        extensions.receive_handshake(payload)
 
 
 def test_an_extension_may_object_to_it():

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Extensions", "our_handshake"]
 
+#: Bytes of all extended handshakes of a peer together. One has some 200, and an application that
+#: does not read holds on to thousands.
+MAX_HANDSHAKES = 1024 * 1024
+
 E = TypeVar("E", bound="Extension")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,6 +51,7 @@ class Extensions:
         self.sent = False
         self.transmit = transmit
         self._by_id: dict[int, Extension] = {}
+        self._heard = 0  # bytes of handshakes
         for make in factories:
             self.add(make)
 
@@ -123,8 +128,12 @@ class Extensions:
         """Takes in an extended handshake of the peer and returns it.
 
         Raises:
-            ValueError: It is none, or an extension finds that it contradicts itself.
+            ValueError: It is none, or with those before it too much.
+            RemoteProtocolError: An extension finds that it contradicts itself.
         """
+        self._heard += len(payload)
+        if self._heard > MAX_HANDSHAKES:
+            raise ValueError(f"all of them together have over {MAX_HANDSHAKES} bytes")
         handshake = ExtendedHandshake.decode(payload)
         if self.peer is None:
             self.peer = ExtendedHandshake()
