@@ -9,13 +9,20 @@ import functools
 import pytest
 
 from peerwire import (
+    Bitfield,
     Cancel,
     DownloadFailed,
+    Extended,
+    ExtendedHandshake,
+    Handshake,
     Have,
+    HaveAll,
+    Piece,
     PieceSet,
     Request,
     RequestRejected,
     Reserved,
+    Unchoke,
     connect,
     serve,
 )
@@ -27,7 +34,7 @@ from peerwire.swarm.choker import RECHOKE_SECONDS
 from peerwire.swarm.events import DialFailed, PeerJoined, PeerLeft
 from peerwire.swarm.swarm import Redial
 
-from .conftest import BLOCK, HOST, Gate, make_torrent, turns, until
+from .conftest import BLOCK, HOST, Gate, RawPeer, make_torrent, turns, until
 
 USELESS = "neither side has anything that the other wants (BEP 21)"
 
@@ -435,3 +442,25 @@ async def test_a_message_that_ends_the_wire_names_the_extension(join, opened, me
     (await speaking(peer, UtPex)).send(b"d5:added5:12345e")
     await until(lambda: taker.told(PeerLeft))
     assert "extension ut_pex" in taker.told(PeerLeft)[0].closed.reason
+
+
+@pytest.mark.parametrize("first", [HaveAll(), None], ids=["have all", "bitfield and haves"])
+async def test_who_wants_nothing_and_says_what_it_has_right_behind_it_is_asked(join, stack, first):
+    """Transmission says both in one segment: its state is complete before its words are read."""
+    torrent = make_torrent(3 * BLOCK)
+    taker = await join(torrent)
+    reader, writer = await asyncio.open_connection(HOST, taker.port)
+    stack.callback(writer.close)
+    reserved = Reserved.EXTENSION | (Reserved.FAST if first else Reserved(0))
+    handshake = Handshake(torrent.meta.info_hash, b"-RW0001-abcdefghijkl", reserved)
+    nothing = bytes((torrent.meta.num_pieces + 7) // 8)
+    has = [first] if first else [Bitfield(nothing), *map(Have, range(torrent.meta.num_pieces))]
+    wants_nothing = Extended(0, ExtendedHandshake(upload_only=True).encode())
+    said = [handshake, wants_nothing, *has, Unchoke()]
+    writer.write(b"".join(message.encode() for message in said))
+    giver = RawPeer(reader, writer)
+    await giver.hear_handshake()
+    for _ in range(3):
+        request = await giver.hear_only(Request)
+        giver.say(Piece(request.index, 0, torrent.piece(request.index)))
+    await taker.swarm.wait_complete()

@@ -696,3 +696,11 @@ class Download(RuleBasedStateMachine):
 
 Download.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 TestDownload = Download.TestCase
+
+
+def test_it_tells_how_many_pieces_a_peer_has():
+    picker = Picker(3, lambda _: 16384, have=PieceSet(3))
+    picker.add_peer("peer", PieceSet(3, [0, 2]))
+    assert picker.count("peer") == 2
+    picker.peer_lost("peer", 2)
+    assert picker.count("peer") == 1

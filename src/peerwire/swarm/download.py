@@ -186,8 +186,16 @@ class Download:
         peer.not_interested()
         if self._pipelines[peer].refused:
             self._on_useless(peer, "it rejects the requests for all that it has of use")
-        elif _wants_nothing(peer) and (self.done or peer.peer_pieces):
+        elif _wants_nothing(peer) and (self.done or self._knows_what_it_has(peer)):
             self._on_useless(peer, "neither side has anything that the other wants (BEP 21)")
+
+    def _knows_what_it_has(self, peer: Peer) -> bool:
+        """Whether all was taken in that the peer said of its pieces, and it said something.
+
+        A peer's own state is ahead of the messages that are still to be read: Transmission says
+        that it wants nothing, and right behind it that it has everything.
+        """
+        return 0 < self._picker.count(peer) == len(peer.peer_pieces)
 
     def refill(self, peer: Peer) -> None:
         """Asks the peer for as much as keeps it busy."""

@@ -225,6 +225,10 @@ class Picker(Generic[K]):
             if piece.exclusive and piece.owner is who and not piece.whole:
                 self._restart(piece)
 
+    def count(self, peer: K) -> int:
+        """Returns how many pieces the peer is known to have here."""
+        return len(self._peers[peer].pieces)
+
     def interesting(self, peer: K) -> bool:
         """Tell whether the peer has a piece that is wanted and not verified here (BEP 3)."""
         return self._peers[peer].bits & self._needed != 0
