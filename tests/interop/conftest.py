@@ -12,7 +12,7 @@ from .content import Content, multi, single
 from .process import ClientFailed, compile_jail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 REQUIRE = "PEERWIRE_INTEROP_REQUIRE"
@@ -71,3 +71,28 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             if what == "single" or not kind.single_file_only
         ]
         metafunc.parametrize(("name", "what"), pairs)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what test_encryption.py found, whichever process found it."""
+    found = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            told = dict(report.user_properties)
+            if "encryption" in told:
+                spoken = told.get("spoken", "?") or "refused"
+                mark = "" if outcome == "passed" else " FAILED"
+                found[tuple(told["encryption"])] = spoken + mark
+    if found:
+        terminalreporter.section("what is spoken with peerwire --encryption ...")
+        for line in table(found):
+            terminalreporter.write_line(line)
+
+
+def table(found: dict[tuple[str, str, str, str], str]) -> Iterator[str]:
+    """The lines of a table: client, what it wants and does, to what was spoken for each policy."""
+    policies = ("off", "prefer", "require")
+    yield f"{'':20}{'it wants':11}{'and it':9}" + "".join(f"{policy:11}" for policy in policies)
+    for name, wants, way in dict.fromkeys(cell[:3] for cell in sorted(found)):
+        cells = [found.get((name, wants, way, policy), "") for policy in policies]
+        yield f"{name:20}{wants:11}{way:9}" + "".join(f"{cell:11}" for cell in cells)
