@@ -456,10 +456,11 @@ async def test_who_wants_nothing_and_says_what_it_has_right_behind_it_is_asked(j
     nothing = bytes((torrent.meta.num_pieces + 7) // 8)
     has = [first] if first else [Bitfield(nothing), *map(Have, range(torrent.meta.num_pieces))]
     wants_nothing = Extended(0, ExtendedHandshake(upload_only=True).encode())
-    said = [handshake, wants_nothing, *has, Unchoke()]
-    writer.write(b"".join(message.encode() for message in said))
     giver = RawPeer(reader, writer)
+    giver.say(handshake)
     await giver.hear_handshake()
+    await until(lambda: taker.swarm.peers)
+    writer.write(b"".join(message.encode() for message in [wants_nothing, *has, Unchoke()]))
     for _ in range(3):
         request = await giver.hear_only(Request)
         giver.say(Piece(request.index, 0, torrent.piece(request.index)))
