@@ -190,6 +190,7 @@ async def test_a_call_that_is_cancelled_before_its_turn_does_nothing(sample, tmp
         second = asyncio.create_task(disk.write_piece(1, torrent.piece(1)))
         await asyncio.wait([second], timeout=0)
         second.cancel()
+        await asyncio.wait([second])
         gate.opened.set()
         assert await first
     assert gate.count == 1

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import libtorrent as lt
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from peerwire.bencode import decode
@@ -298,6 +298,7 @@ def test_no_flipped_bit_of_a_proof_verifies():
             refuse(tree, (0, 4, 2, 3), [*hashes[:at], forged, *hashes[at + 1 :]], "do not lead")
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(proven(), st.data())
 def test_another_index_does_not_verify(case, data):
     tree, (base, index, length, proof_layers) = case
