@@ -13,55 +13,13 @@ import pytest
 from .clients import Peerwire
 from .content import Content, digests, make_torrent, write
 from .eavesdropper import eavesdropping
+from .policies import GRID, POLICIES
 from .process import free_port
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(150)]
 
-POLICIES = ("off", "prefer", "require")
-
 #: A refusal comes at once, or after a client's first try of something else.
 REFUSAL_TIMEOUT = 30
-
-#: Client and what it wants of encryption, to what is spoken with our policies in their order; None
-#: where they do not meet. Where it leeches, the same, unless that is given.
-GRID = {
-    ("libtorrent", "require"): {"seeds": (None, "rc4", "rc4")},
-    ("libtorrent", "plaintext"): {"seeds": (None, "plaintext", None)},
-    ("libtorrent", "off"): {"seeds": ("off", "off", None)},
-    # It dials plainly first, unless it was told that the peer can do more.
-    ("libtorrent", "default"): {
-        "seeds": ("off", "plaintext", "rc4"),
-        "leeches": ("off", "off", "rc4"),
-    },
-    ("transmission", "require"): {"seeds": (None, "rc4", "rc4")},
-    # It offers RC4 only, and dials again plainly.
-    ("transmission", "prefer"): {"seeds": ("off", "rc4", "rc4")},
-    # It dials plainly only. As a seed it selects plaintext, but then takes the initial payload for
-    # plain, too, which is RC4 always, and closes; so that we dial again.
-    ("transmission", "off"): {
-        "seeds": ("off", "off", "rc4"),
-        "leeches": ("off", "off", None),
-    },
-    ("aria2", "require"): {"seeds": (None, "rc4", "rc4")},
-    ("aria2", "off"): {"seeds": ("off", "plaintext", "rc4")},
-    # A wire alone does not dial again, and as a seed it takes plain peers whatever it is told.
-    ("bittorrent-protocol", "require"): {
-        "seeds": ("off", "rc4", "rc4"),
-        "leeches": (None, "rc4", "rc4"),
-    },
-    ("bittorrent-protocol", "prefer"): {
-        "seeds": ("off", "plaintext", "rc4"),
-        "leeches": (None, "plaintext", "rc4"),
-    },
-    ("bittorrent-protocol", "off"): {"seeds": ("off", "off", None)},
-}
-
-CELLS = [
-    pytest.param(name, theirs, way, ours, spoken, id=f"{name}-{theirs}-{way}-{ours}")
-    for (name, theirs), ways in GRID.items()
-    for way in ("seeds", "leeches")
-    for ours, spoken in zip(POLICIES, ways.get(way, ways["seeds"]), strict=True)
-]
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +30,14 @@ def content(tmp_path_factory):
     return Content(path, make_torrent(path, folder / "small.torrent"))
 
 
-@pytest.mark.parametrize(("name", "theirs", "way", "ours", "spoken"), CELLS)
+@pytest.mark.parametrize(
+    ("name", "theirs", "way", "ours", "spoken"),
+    [
+        pytest.param(*row, ours, spoken, id="-".join((*row, ours)))
+        for row, cells in GRID.items()
+        for ours, spoken in zip(POLICIES, cells, strict=True)
+    ],
+)
 def test_cell(name, theirs, way, ours, spoken, client, content, jail, tmp_path, record_property):
     record_property("encryption", (name, theirs, way, ours))
     them, us = client(name, theirs), Peerwire(tmp_path / "peerwire", jail, encryption=ours)
