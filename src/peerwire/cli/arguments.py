@@ -19,7 +19,8 @@ def add_encryption(parser: argparse.ArgumentParser, default: Encryption) -> None
         "--encryption",
         choices=[policy.value for policy in Encryption],
         default=default.value,
-        help=f"off, where the peer can (prefer), or RC4 only (require; default: {default})",
+        help="off: nothing is encrypted; prefer: the handshake is, where the peer can; "
+        f"require: all of it is, with RC4, or there is no connection (default: {default})",
     )
 
 
