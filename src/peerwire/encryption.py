@@ -119,8 +119,8 @@ class EncryptedWire:
         if self._info_hash is not None and self.wire.peer_handshake is not None:
             self._check_inside(self.wire.peer_handshake)
 
-    def data_to_send(self) -> bytes:
-        """Hands out the bytes to be sent since the last call."""
+    def data_to_send(self) -> bytes | bytearray:
+        """Hands out the bytes to be sent since the last call; they are the caller's."""
         if self._shaking is not None:
             return self._shaking.data_to_send()
         head, self._last_words = self._last_words, b""
@@ -129,7 +129,7 @@ class EncryptedWire:
             return head + data if head else data
         buffer = bytearray(data)
         self._encrypt.apply(buffer)
-        return head + buffer
+        return head + buffer if head else buffer  # another copy would cost half as much as RC4
 
     def next_timer(self) -> float | None:
         """Says when `handle_timer` is to be called; None for never."""
