@@ -14,7 +14,7 @@ GRID = {
     ("libtorrent", "off", "seeds"): ("off", "off", None),
     ("libtorrent", "off", "leeches"): ("off", "off", None),
     ("libtorrent", "default", "seeds"): ("off", "plaintext", "rc4"),
-    # It dials plainly first, unless it was told that the peer can do more.
+    # It dials plainly first, and encrypted once that was refused.
     ("libtorrent", "default", "leeches"): ("off", "off", "rc4"),
     ("transmission", "require", "seeds"): (None, "rc4", "rc4"),
     ("transmission", "require", "leeches"): (None, "rc4", "rc4"),
