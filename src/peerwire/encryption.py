@@ -83,6 +83,11 @@ class EncryptedWire:
             payload = wire.data_to_send()
             self._shaking = Initiator(wire.info_hash, policy.methods, payload, random)
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether an encrypted handshake is under way, or may come."""
+        return self._undecided or self._shaking is not None
+
     def is_costly(self, data: Buffer) -> bool:
         """Says whether taking these bytes in may cost a key exchange: half a millisecond."""
         if self._undecided:

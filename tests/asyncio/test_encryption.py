@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from unittest import mock
 
 import pytest
 
 from peerwire import (
     ConnectionClosed,
+    Encryption,
     EncryptionError,
     Interested,
     Limits,
+    Peer,
     Request,
+    Wire,
     connect,
     serve,
 )
 from peerwire.asyncio import connection
+from peerwire.encryption import EncryptedWire
 from peerwire.mse import CryptoMethod, Initiator, Responder, SkeyTable
 
 from .raw import INFO_HASH, RAW_ID, greeting, turns, until
@@ -271,23 +276,74 @@ async def test_dialling_that_is_given_up_leaves_nothing(listen):
     raw.close()
 
 
-async def test_a_turn_that_comes_after_the_connection_is_gone(listen, monkeypatch):
+@pytest.fixture
+def held_up(monkeypatch):
+    """The steps that wait for their turn, which does not come."""
     steps = []
     monkeypatch.setattr(connection, "wait_for_turn", steps.append)
+    return steps
+
+
+async def test_a_turn_that_comes_after_the_connection_is_gone(listen, held_up):
     port, came = await listen()
     dialling = asyncio.ensure_future(connect("127.0.0.1", port, INFO_HASH, encryption="require"))
     raw = await came.get()
     raw.say(bytes(96))
-    await until(lambda: steps)
+    await until(lambda: held_up)
     dialling.cancel()
     with pytest.raises(asyncio.CancelledError):
         await dialling
-    steps[0]()
+    held_up[0]()
     await turns(3)
-    steps[0]()
+    held_up[0]()
     with contextlib.suppress(ConnectionResetError):
         await raw.reader.read()
-    assert len(steps) == 1
+    assert len(held_up) == 1
+
+
+async def test_who_waits_for_a_turn_is_read_little_of(listen, held_up):
+    port, came = await listen()
+    dialling = asyncio.ensure_future(connect("127.0.0.1", port, INFO_HASH, encryption="require"))
+    raw = await came.get()
+    raw.say(b"\5" * 1_000_000)
+    await until(lambda: held_up)
+    await turns(20)
+    waiting = held_up[0].__self__
+    assert 0 < len(waiting._waiting) <= 4096
+    assert len(held_up) == 1
+    held_up[0]()
+    with pytest.raises(EncryptionError, match="within 512 bytes"):
+        await dialling
+    assert not waiting._waiting
+    raw.close()
+
+
+async def test_what_is_read_while_it_waits_waits_behind_it(held_up):
+    """As where a proactor has read more than it was given room for."""
+    responder = Peer(
+        EncryptedWire(Wire("responder", None), Encryption.REQUIRE, torrents=SkeyTable([INFO_HASH]))
+    )._connection
+    initiator = Initiator(INFO_HASH, CryptoMethod.RC4, greeting().encode())
+    sent = []
+    transport = mock.Mock(is_closing=lambda: False, write=lambda data: sent.append(bytes(data)))
+    transport.get_extra_info.return_value = None
+    responder.connection_made(transport)
+
+    def feed(data):
+        room = responder.get_buffer(-1)
+        room[: len(data)] = data
+        responder.buffer_updated(len(data))
+
+    first = initiator.data_to_send()
+    feed(first[:60])
+    feed(first[60:])
+    assert len(held_up) == 1
+    held_up.pop()()
+    initiator.receive_data(b"".join(sent))
+    feed(initiator.data_to_send())
+    held_up.pop()()
+    assert responder.wire.peer_handshake.info_hash == INFO_HASH
+    responder.connection_lost(None)
 
 
 async def test_a_policy_that_is_none():

@@ -22,6 +22,10 @@ __all__ = ["Connection"]
 #: keeps out of it before the next read, so that an idle connection needs none of its own.
 RECEIVE_BUFFER = 256 * 1024
 
+#: Bytes of it that are read at a time from a peer that may begin an encrypted handshake: they may
+#: have to wait, and thousands of peers may begin at once. What one says at a time is 636 at most.
+OPENING_BUFFER = 4096
+
 #: Seconds that a closing connection may take to send what is left, and the peer to close its
 #: side, before it is cut off.
 CLOSE_TIMEOUT = 5.0
@@ -78,7 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writable: asyncio.Future[None] | None = None  # there while the peer reads too slowly
         self._reading = True
         self._held_back = False
-        self._waiting = b""  # for its turn
+        self._waiting = b""  # what was read and has to wait for its turn
 
     # The transport calls these
 
@@ -94,12 +98,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         """Returns where the transport is to put what it reads."""
-        return self._buffer
+        return self._buffer[:OPENING_BUFFER] if self._layer.is_opening else self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Gives the wire what was read; what may cost a key exchange waits for its turn."""
         data = self._buffer[:nbytes]
-        if self._transport is not None and self._layer.is_costly(data):
+        if self._waiting:  # a proactor goes on with what it has read already
+            self._waiting += data
+        elif self._transport is not None and self._layer.is_costly(data):
             self._transport.pause_reading()
             self._waiting = bytes(data)
             wait_for_turn(self._take_turn)
@@ -192,9 +198,10 @@ class Connection(asyncio.BufferedProtocol):
     # Inside
 
     def _take_turn(self) -> None:
+        data, self._waiting = self._waiting, b""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
-            self._receive(self._waiting)
+            self._receive(data)
 
     def _receive(self, data: bytes | memoryview) -> None:
         try:
