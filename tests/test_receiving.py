@@ -181,6 +181,8 @@ def test_the_last_piece_that_is_believed():
     wire = open_wire(limits=Limits(max_pieces=100))
     receive(wire, Bitfield(bytes(13)), Have(99))
     assert wire.peer_pieces == {99}
+    with pytest.raises(RemoteProtocolError, match="a bitfield of 13 bytes"):
+        receive(open_wire(limits=Limits(max_pieces=96)), Bitfield(bytes(13)))
 
 
 @pytest.mark.parametrize(
@@ -519,6 +521,17 @@ def test_the_extension_protocol_has_to_be_negotiated():
 def test_an_extension_has_its_rules(message, rule, match):
     limits = Limits(max_extended_handshake=100)
     broken(lambda: extended_wire(Chat, limits=limits), message, rule, match)
+
+
+def test_an_extended_handshake_may_be_as_long_as_the_limit():
+    handshake = b"d1:v94:" + bytes(94) + b"e"
+    wire = extended_wire(limits=Limits(max_extended_handshake=len(handshake)))
+    (told,) = receive(wire, Extended(0, handshake))
+    assert len(told.v) == 94
+
+
+def test_a_message_with_an_id_that_we_did_not_give_is_handed_out_as_it_is():
+    assert receive(extended_wire(Chat), Extended(9, b"hello")) == [Extended(9, b"hello")]
 
 
 @pytest.mark.parametrize(
