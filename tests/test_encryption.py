@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from peerwire import Interested, Limits, Piece, Request, Role, State, Unchoke, Wire
 from peerwire.encryption import EncryptedWire, Encryption
-from peerwire.errors import EncryptionError, InvalidHandshake
+from peerwire.errors import (
+    EncryptionError,
+    InvalidHandshake,
+    PeerTimeout,
+)
 from peerwire.mse import CryptoMethod, SkeyTable, skey_hash
 
 INFO_HASH = bytes(range(20))
@@ -175,16 +179,15 @@ def test_an_encrypted_handshake_has_the_deadline_of_a_plain_one(role):
     assert side.next_timer() == 7.0
     side.handle_timer(6.9)
     side.receive_data(b"\x05", 6.95)
-    with pytest.raises(EncryptionError, match="did not end within 7 s") as raised:
+    with pytest.raises(PeerTimeout, match="did not end within 7 s"):
         side.handle_timer(7.0)
-    assert "timeout" in raised.value.rule  # which says that it may be otherwise the next time
     assert side.next_timer() is None
 
 
 def test_a_plain_responder_that_waits_has_it_too():
     _, b = pair()
     b.receive_data(b"\x13BitTorrent", 0.0)
-    with pytest.raises(InvalidHandshake, match="no whole handshake"):
+    with pytest.raises(PeerTimeout, match="no whole handshake"):
         b.handle_timer(10.0)
 
 

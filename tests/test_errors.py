@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 
 from peerwire import errors
@@ -13,6 +16,7 @@ from peerwire.errors import (
     MessageTooBig,
     MetainfoError,
     PeerChoked,
+    PeerTimeout,
     PeerWireError,
     ProtocolError,
     RemoteProtocolError,
@@ -31,6 +35,7 @@ TREE = {
     InvalidHandshake: RemoteProtocolError,
     InfoHashMismatch: RemoteProtocolError,
     MessageTooBig: RemoteProtocolError,
+    PeerTimeout: RemoteProtocolError,
     RequestFailed: PeerWireError,
     RequestRejected: RequestFailed,
     RequestTimeout: RequestFailed,
@@ -121,3 +126,28 @@ def test_a_closed_connection_can_be_told_to_many():
     assert str(twin) == str(error)
     assert (twin.by, twin.reason, twin.last_message) == ("network", "reset", "have")
     assert twin.__cause__ is error.__cause__
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidHandshake("too short", rule="BEP 3"),
+        RequestRejected("the peer rejected it", 1, 16384, 100),
+        HashRequestRejected("the peer rejected it", HashRange(bytes(32), 0, 0, 2, 0)),
+        ConnectionClosed("peer", "end of stream", last_message="have"),
+        StorageError(28, "No space left on device", "a/b"),
+        BencodeError("not bencode"),
+    ],
+)
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_survives_the_way_to_another_process(error, again):
+    other = again(error)
+    assert type(other) is type(error)
+    assert str(other) == str(error)
+    assert vars(other) == vars(error)
+    assert other.args == error.args
+
+
+def test_an_os_error_in_the_tree_keeps_its_number():
+    other = pickle.loads(pickle.dumps(StorageError(28, "No space left on device", "a/b")))
+    assert (other.errno, other.filename) == (28, "a/b")

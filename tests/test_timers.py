@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerwire.errors import InvalidHandshake, RemoteProtocolError
+from peerwire.errors import PeerTimeout
 from peerwire.limits import Limits
 from peerwire.timers import Timers
 
@@ -17,7 +17,7 @@ def test_a_handshake_has_its_deadline():
     timers = Timers(LIMITS, 5.0)
     assert timers.handshake_deadline == 15.0
     timers.check_handshake(14.9, 67)
-    with pytest.raises(InvalidHandshake, match="within 10 s, 67 bytes of it came") as error:
+    with pytest.raises(PeerTimeout, match="within 10 s, 67 bytes of it came") as error:
         timers.check_handshake(15.0, 67)
     assert error.value.rule == "Limits.handshake_timeout"
 
@@ -30,7 +30,7 @@ def test_a_peer_may_be_silent_for_so_long():
     timers.last_message_at = 50.0
     assert timers.next(keep_alive=False) == 170.0
     timers.check_idle(169.9)
-    with pytest.raises(RemoteProtocolError, match=r"no message for 120 s; .* keep-alives") as error:
+    with pytest.raises(PeerTimeout, match=r"no message for 120 s; .* keep-alives") as error:
         timers.check_idle(170.0)
     assert "BEP 3, keepalives" in error.value.rule
     assert "Limits.idle_timeout" in error.value.rule
@@ -39,7 +39,7 @@ def test_a_peer_may_be_silent_for_so_long():
 @given(moments, st.floats(1e-3, 1e4))
 def test_who_is_woken_for_silence_finds_it(start, timeout):
     timers = Timers(Limits(idle_timeout=timeout), start)
-    with pytest.raises(RemoteProtocolError):
+    with pytest.raises(PeerTimeout):
         timers.check_idle(timers.next(keep_alive=False))
 
 
@@ -94,5 +94,5 @@ def test_the_silence_of_a_peer_that_is_held_back_is_not_its_own():
     assert timers.next(keep_alive=False) == math.inf
     assert timers.next(keep_alive=True) == 30.0
     timers.held_back = False
-    with pytest.raises(RemoteProtocolError, match="no message for 1000 s"):
+    with pytest.raises(PeerTimeout, match="no message for 1000 s"):
         timers.check_idle(1000.0)

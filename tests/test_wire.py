@@ -11,6 +11,7 @@ from peerwire.errors import (
     InvalidHandshake,
     LocalProtocolError,
     MessageTooBig,
+    PeerTimeout,
     RemoteProtocolError,
     RequestTimeout,
 )
@@ -332,7 +333,7 @@ def test_a_handshake_that_trickles_does_not_put_off_its_deadline(role):
         wire.receive_data(byte, 101.0 + second)
         wire.handle_timer(101.0 + second)
         assert wire.next_timer() == 110.0
-    with pytest.raises(InvalidHandshake, match="within 10 s, 9 bytes of it came") as error:
+    with pytest.raises(PeerTimeout, match="within 10 s, 9 bytes of it came") as error:
         wire.handle_timer(110.0)
     assert error.value.rule == "Limits.handshake_timeout"
     assert wire.closed.__cause__ is error.value
@@ -351,7 +352,7 @@ def test_a_message_that_trickles_does_not_put_off_the_end_of_patience():
         assert wire.next_timer() == (201.0 if step >= 8 else 120.0)
         if step == 12:
             break
-    with pytest.raises(RemoteProtocolError, match="no message for 120 s") as error:
+    with pytest.raises(PeerTimeout, match="no message for 120 s") as error:
         wire.handle_timer(201.0)
     assert error.value.rule == "BEP 3, keepalives, and Limits.idle_timeout"
     assert wire.closed.__cause__ is error.value
@@ -398,7 +399,7 @@ def test_silence_is_not_the_peer_s_while_it_is_held_back():
     assert wire.next_timer() == 1120.0
     wire.hold_back(False, 1001.0)
     assert wire.next_timer() == 1120.0
-    with pytest.raises(RemoteProtocolError, match="no message for 120 s"):
+    with pytest.raises(PeerTimeout, match="no message for 120 s"):
         wire.handle_timer(1120.0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
-from .errors import EncryptionError
+from .errors import EncryptionError, PeerTimeout
 from .handshake import PROTOCOL
 from .mse import CryptoMethod, Initiator, MseHandshake, Responder, random_bits
 from .state import Role, State
@@ -147,12 +147,12 @@ class EncryptedWire:
             now: What time it is, in seconds.
 
         Raises:
-            RemoteProtocolError: The peer was silent for too long; `EncryptionError` if the
-                encrypted handshake never came to its end. The wire is closed.
+            PeerTimeout: The peer was silent for too long, or the encrypted handshake never came to
+                its end. The wire is closed.
         """
         due = self.wire.next_timer()
         if self._shaking is not None and due is not None and now >= due:
-            error = EncryptionError(
+            error = PeerTimeout(
                 "the encrypted handshake did not end within "
                 f"{self.wire.limits.handshake_timeout:g} s",
                 rule="Limits.handshake_timeout",

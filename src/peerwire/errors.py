@@ -9,7 +9,8 @@
     │       ├── InvalidHandshake
     │       ├── InfoHashMismatch
     │       ├── MessageTooBig
-    │       └── EncryptionError
+    │       ├── EncryptionError
+    │       └── PeerTimeout
     ├── RequestFailed              one block will not come
     │   ├── RequestRejected
     │   ├── RequestTimeout
@@ -29,7 +30,7 @@ Nothing a peer sends makes the library raise anything that is not in this tree.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .hashes import HashRange
@@ -43,6 +44,7 @@ __all__ = [
     "InfoHashMismatch",
     "MessageTooBig",
     "EncryptionError",
+    "PeerTimeout",
     "RequestFailed",
     "RequestRejected",
     "RequestTimeout",
@@ -60,7 +62,13 @@ __all__ = [
 
 
 class PeerWireError(Exception):
-    """The root of every error this package raises on purpose."""
+    """The root of every error this package raises on purpose.
+
+    All of them can be pickled, so that they come back from another process as they were.
+    """
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
 
 
 class ProtocolError(PeerWireError):
@@ -98,6 +106,10 @@ class MessageTooBig(RemoteProtocolError):
 
 class EncryptionError(RemoteProtocolError):
     """The encrypted handshake failed, or what both sides want of encryption does not meet."""
+
+
+class PeerTimeout(RemoteProtocolError):
+    """The peer was silent, or did not read, for longer than its `Limits` allow."""
 
 
 class RequestFailed(PeerWireError):
@@ -199,6 +211,18 @@ class MetainfoError(PeerWireError, ValueError):
 class StorageError(PeerWireError, OSError):
     """The disk did not do what was asked; the operating system's error is chained."""
 
+    __reduce__ = OSError.__reduce__  # which knows of the file's name
+
 
 class DownloadFailed(PeerWireError):
     """No peer is left to have the rest of the content from."""
+
+
+def _restore(
+    kind: type[PeerWireError], args: tuple[object, ...], state: dict[str, object]
+) -> PeerWireError:
+    """Makes an error anew without asking its class for the arguments that became its text."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

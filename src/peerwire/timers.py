@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .errors import InvalidHandshake, RemoteProtocolError
+from .errors import PeerTimeout
 
 if TYPE_CHECKING:
     from .limits import Limits
@@ -53,18 +53,18 @@ class Timers:
         return min(self._idle_deadline, self._tick_at) if keep_alive else self._idle_deadline
 
     def check_handshake(self, now: float, held: int) -> None:
-        """Raises `InvalidHandshake` when the handshake is late; `held` bytes of it came."""
+        """Raises `PeerTimeout` when the handshake is late; `held` bytes of it came."""
         if now >= self.handshake_deadline:
-            raise InvalidHandshake(
+            raise PeerTimeout(
                 f"no whole handshake within {self._limits.handshake_timeout:g} s, "
                 f"{held} bytes of it came",
                 rule="Limits.handshake_timeout",
             )
 
     def check_idle(self, now: float) -> None:
-        """Raises `RemoteProtocolError` when the peer was silent for too long."""
+        """Raises `PeerTimeout` when the peer was silent for too long."""
         if now >= self._idle_deadline:
-            raise RemoteProtocolError(
+            raise PeerTimeout(
                 f"no message for {now - self.last_message_at:g} s; "
                 "a peer that has nothing to say sends keep-alives",
                 rule="BEP 3, keepalives, and Limits.idle_timeout",

@@ -25,6 +25,7 @@ from .errors import (
     InfoHashMismatch,
     InvalidHandshake,
     LocalProtocolError,
+    PeerTimeout,
     RemoteProtocolError,
     RequestTimeout,
 )
@@ -199,7 +200,7 @@ class Wire(Sending):
             now: What time it is, in seconds.
 
         Raises:
-            RemoteProtocolError: The peer was silent for too long; the wire is closed.
+            PeerTimeout: The peer was silent for too long; the wire is closed.
         """
         self.now = now
         try:
@@ -207,7 +208,7 @@ class Wire(Sending):
                 self._timers.check_handshake(now, len(self._held))
             elif self.state is State.OPEN:
                 self._timers.check_idle(now)
-        except RemoteProtocolError as error:
+        except PeerTimeout as error:
             self._violated(error)
             raise
         if self.state is not State.OPEN:

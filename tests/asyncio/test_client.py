@@ -18,6 +18,7 @@ from peerwire import (
     Limits,
     LocalProtocolError,
     Peer,
+    PeerTimeout,
     RemoteProtocolError,
     Reserved,
     Unchoke,
@@ -165,7 +166,7 @@ class TestNoPeer:
         raw = await came.get()
         await raw.hear_handshake()
         await clock.advance(Limits().handshake_timeout)
-        with pytest.raises(InvalidHandshake, match="within 10 s, 0 bytes of it came"):
+        with pytest.raises(PeerTimeout, match="within 10 s, 0 bytes of it came"):
             await dialling
         await raw.hear_end()
 
@@ -183,7 +184,7 @@ class TestNoPeer:
             await clock.advance(1)
             assert not dialling.done()
         await clock.advance(1)
-        with pytest.raises(InvalidHandshake, match="within 20 s, 19 bytes of it came"):
+        with pytest.raises(PeerTimeout, match="within 20 s, 19 bytes of it came"):
             await dialling
 
     async def test_our_own_timeout(self, listen, clock):

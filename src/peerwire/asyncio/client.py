@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ..encryption import EncryptedWire, Encryption
-from ..errors import ConnectionClosed, RemoteProtocolError
+from ..errors import ConnectionClosed, PeerTimeout, RemoteProtocolError
 from ..handshake import parse_hash20, parse_info_hashes
 from ..limits import DEFAULT_LIMITS, Limits
 from ..state import DEFAULT_RESERVED, Role
@@ -179,7 +179,7 @@ async def _understands(peer: Peer, deadline: asyncio.Timeout) -> bool:
 
 def _broke_a_rule(peer: Peer) -> bool:
     cause = None if peer.closed is None else peer.closed.__cause__
-    return isinstance(cause, RemoteProtocolError) and "timeout" not in cause.rule
+    return isinstance(cause, RemoteProtocolError) and not isinstance(cause, PeerTimeout)
 
 
 def _has_ended_or_answered(peer: Peer) -> bool:
