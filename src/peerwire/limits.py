@@ -48,6 +48,8 @@ class Limits:
             libtorrent: 120.
         keep_alive: This side is never silent for longer. BEP 3 says two minutes; peers
             that drop after 120 s want less. libtorrent: 60.
+        send_timeout: While what is sent to the peer piles up, it has to take `max_request` bytes
+            of it in every such span. The time that its silence is allowed.
         request_timeout: From a request until it is given up, unless the request has its own.
             webtorrent: 30.
         max_unread_messages: Messages held for an application that does not read them.
@@ -75,6 +77,7 @@ class Limits:
     handshake_timeout: float = 10.0
     idle_timeout: float = 120.0
     keep_alive: float = 60.0
+    send_timeout: float = 120.0
     request_timeout: float = 30.0
     max_unread_messages: int = 4096
     max_unread_bytes: int = 4 * 1024 * 1024

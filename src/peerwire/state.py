@@ -213,9 +213,14 @@ class WireState:
         out, self._out = self._out, []
         return out
 
-    def close(self, reason: str = "done") -> None:
-        """Ends the wire. Pending requests end, flags are reset, and nothing more is parsed."""
-        self._end("us", reason)
+    def close(self, reason: str = "done", cause: BaseException | None = None) -> None:
+        """Ends the wire. Pending requests end, flags are reset, and nothing more is parsed.
+
+        Args:
+            reason: Why, in a few words.
+            cause: The error that is behind it, for whoever is told of the end.
+        """
+        self._end("us", reason, cause)
 
     # For both directions
 

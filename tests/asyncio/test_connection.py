@@ -16,6 +16,7 @@ from peerwire import (
     KeepAlive,
     Limits,
     Peer,
+    PeerTimeout,
     Piece,
     Reject,
     Request,
@@ -36,7 +37,9 @@ def plain(wire):
 
 
 BLOCK = bytes(16384)
-LIMITS = Limits(write_buffer=64 * 1024, max_write_buffer=256 * 1024, max_peer_requests=100)
+LIMITS = Limits(
+    write_buffer=128 * 1024, max_write_buffer=256 * 1024, max_peer_requests=100, idle_timeout=1000
+)
 
 
 def waiting_to_be_sent(peer):
@@ -166,6 +169,38 @@ class TestPressure:
         raw.writer.transport.resume_reading()
         await raw.reader.readexactly(200_000 * len(Reject(0, 0, 100).encode()))
         assert peer.wire.messages_received["request"] == 200_000
+
+    async def test_a_peer_that_never_reads_is_not_waited_for_for_ever(self, meet, clock):
+        peer, raw = await stuffed(meet)
+        draining = asyncio.create_task(peer.drain())
+        for _ in range(2):
+            await clock.advance(59)
+            raw.say(KeepAlive())
+            await until(lambda: not raw.writer.transport.get_write_buffer_size())
+            await turns()
+        assert not draining.done()
+        await clock.advance(2)
+        with pytest.raises(ConnectionClosed, match=r"took \d+ bytes in 120 s") as caught:
+            await draining
+        assert isinstance(caught.value.__cause__, PeerTimeout)
+        assert caught.value.__cause__.rule == "Limits.send_timeout"
+        await peer.wait_closed()
+
+    async def test_a_peer_that_reads_slowly_is_waited_for(self, meet, clock):
+        peer, raw = await stuffed(meet)
+        draining = asyncio.create_task(peer.drain())
+        await turns()
+        enough = waiting_to_be_sent(peer) - LIMITS.max_request
+        raw.writer.transport.resume_reading()
+        await until(lambda: waiting_to_be_sent(peer) <= enough)
+        raw.writer.transport.pause_reading()
+        assert not draining.done(), "it took so little that there is no room yet"
+        await clock.advance(120)
+        assert not draining.done()
+        await clock.advance(120)
+        with pytest.raises(ConnectionClosed, match="took 0 bytes in 120 s"):
+            await draining
+        await peer.wait_closed()
 
     async def test_keep_alives_to_a_peer_that_does_not_read_are_still_sent(self, meet, clock):
         peer, raw = await stuffed(meet)

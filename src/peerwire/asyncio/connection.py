@@ -6,7 +6,7 @@ import asyncio
 import weakref
 from typing import TYPE_CHECKING, cast
 
-from ..errors import RemoteProtocolError
+from ..errors import PeerTimeout, RemoteProtocolError
 from .turns import wait_for_turn
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class Connection(asyncio.BufferedProtocol):
         self._cut_off: asyncio.TimerHandle | None = None  # there once the transport is to end
         self._settle_handle: asyncio.Handle | None = None
         self._writable: asyncio.Future[None] | None = None  # there while the peer reads too slowly
+        self._stall_timer: asyncio.TimerHandle | None = None  # there just as long
+        self._written = 0  # bytes given to the transport
         self._reading = True
         self._held_back = False
         self._waiting = b""  # what was read and has to wait for its turn
@@ -129,14 +131,18 @@ class Connection(asyncio.BufferedProtocol):
         self.lost.set_result(None)
 
     def pause_writing(self) -> None:
-        """The peer reads too slowly: `drain` waits from now on."""
+        """The peer reads too slowly: `drain` waits from now on, though not for ever."""
         self._writable = self.loop.create_future()
+        self._expect_progress()
 
     def resume_writing(self) -> None:
         """The peer has caught up."""
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
         self.update_reading()
 
     # The owner calls these
@@ -224,7 +230,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         # Not `writelines`: in CPython 3.12.0 to 3.13.1 it never asks to pause (CVE-2024-12254), it
         # holds on to thousands of small buffers, and where it is faster, it is hardly so.
-        transport.write(self._layer.data_to_send())
+        data = self._layer.data_to_send()
+        self._written += len(data)
+        transport.write(data)
         if self.wire.closed is not None:
             self._finish(transport, self.wire.closed)
         else:
@@ -245,6 +253,28 @@ class Connection(asyncio.BufferedProtocol):
                 transport.abort()  # reset, but the event loop has not seen it yet
         else:
             transport.close()
+
+    def _expect_progress(self) -> None:
+        assert self._transport is not None, "only a transport asks to pause"
+        taken = self._written - self._transport.get_write_buffer_size()
+        wait = self.wire.limits.send_timeout
+        self._stall_timer = self.loop.call_later(wait, self._check_progress, taken)
+
+    def _check_progress(self, taken_before: int) -> None:
+        assert self._transport is not None, "the timer ends with the transport"
+        waiting = self._transport.get_write_buffer_size()
+        taken = self._written - waiting - taken_before
+        limits = self.wire.limits
+        if taken >= limits.max_request:
+            self._expect_progress()
+            return
+        error = PeerTimeout(
+            f"took {taken} bytes in {limits.send_timeout:g} s, and {waiting} wait for it; "
+            f"a peer that is served takes {limits.max_request} in that time",
+            rule="Limits.send_timeout",
+        )
+        self.wire.close(str(error), error)
+        self.settle()
 
     def _overflowing(self, transport: asyncio.Transport) -> bool:
         if self._writable is None:
