@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from peerwire import Bitfield, HaveAll, Message, Peer, PieceSet, serve
+from peerwire import Bitfield, DownloadFailed, HaveAll, Message, Peer, PieceSet, serve
 from peerwire.bencode import encode
 from peerwire.limits import BLOCK_LENGTH
+from peerwire.swarm.events import DialFailed
 from peerwire.swarm.swarm import Redial, Swarm
 from peerwire.torrent.disk import Disk
 from peerwire.torrent.metainfo import Metainfo
@@ -304,3 +305,42 @@ def everything(torrent: Torrent, *, fast: bool = True) -> Message:
 def some(torrent: Torrent, *pieces: int) -> Bitfield:
     """What somebody says first who has some pieces."""
     return Bitfield(bytes(PieceSet(torrent.meta.num_pieces, pieces)))
+
+
+@pytest.fixture
+def answering(stack):
+    """Answers whoever dials with a handshake; returns its port, and a queue of who came."""
+
+    async def answering(handshake):
+        came = asyncio.Queue()
+
+        def answer(reader, writer):
+            writer.write(handshake if isinstance(handshake, bytes) else handshake.encode())
+            stack.callback(writer.close)
+            came.put_nowait(RawPeer(reader, writer))
+
+        server = await asyncio.start_server(answer, HOST, 0)
+        stack.callback(server.close)
+        return server.sockets[0].getsockname()[1], came
+
+    return answering
+
+
+def failed(member):
+    """What was told of dials, as lines."""
+    return [str(event) for event in member.told(DialFailed)]
+
+
+async def fails(member):
+    with pytest.raises(DownloadFailed) as caught:
+        await member.swarm.wait_complete()
+    return str(caught.value)
+
+
+async def nobody_at():
+    """A port at which nobody listens."""
+    server = await asyncio.start_server(lambda *_: None, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port

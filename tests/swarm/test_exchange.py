@@ -153,13 +153,17 @@ async def test_a_mistake_of_ours_in_serving_is_not_hidden(seed, raw, caplog):
     giver = await seed(torrent)
     peer = await raw(giver, HaveNone(), Interested())
     await peer.hear_only(Unchoke)
-    await giver.swarm.disk.close()  # too early
+
+    async def mistaken(spans):
+        raise ZeroDivisionError("ours")
+
+    giver.swarm.disk.read_many = mistaken
     with caplog.at_level(logging.ERROR, "peerwire.server"):
         peer.say(Request(0, 0, BLOCK))
         await peer.hear_until_end()
         peer.close()
         await until(lambda: caplog.records)
-    assert "cannot schedule new futures after shutdown" in caplog.text
+    assert "ZeroDivisionError: ours" in caplog.text
     assert giver.told(PeerLeft)[0].closed.reason == "its requests can't be answered"
 
 
@@ -168,7 +172,7 @@ async def test_an_exchange_that_is_cancelled_leaves_nothing(seed, join):
     giver, taker = await seed(torrent), await join(torrent, redial=None)
     taker.swarm.dial(HOST, giver.port)
     await until(lambda: taker.told(PeerJoined))
-    (dialling,) = taker.swarm._dials
+    (dialling,) = taker.swarm._dialling._dials
     dialling.cancel()
     await asyncio.wait([dialling])
     assert not taker.swarm.peers

@@ -254,7 +254,7 @@ async def test_a_seed_dials_nobody(seed, opened, met, clock):
     (await speaking(teller, UtPex)).update(clock(), [PexPeer(HOST, await dead_end())])
     await until(lambda: giver.peer().wire.messages_received["extended"] == 2)
     await turns()
-    assert not giver.swarm._dials
+    assert not giver.swarm._dialling.addresses
 
 
 # Pieces that are gone

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..asyncio.client import connect
 from ..encryption import Encryption
-from ..errors import (
-    ConnectionClosed,
-    DownloadFailed,
-    PeerWireError,
-    RemoteProtocolError,
-)
+from ..errors import ConnectionClosed, DownloadFailed
 from ..extensions.handshake import ExtendedHandshake
 from ..extensions.lt_donthave import DontHave, LtDontHave
 from ..extensions.upload_only import UploadOnly, UploadOnlyMessage
@@ -27,10 +20,10 @@ from ..pieces import PieceSet
 from ..state import Role
 from ..torrent.padding import Padding
 from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
+from .dialling import Dialling, Redial, Unwanted
 from .disguise import Disguise
 from .download import Download
 from .events import (
-    DialFailed,
     DiskFailed,
     PeerJoined,
     PeerLeft,
@@ -61,31 +54,6 @@ __all__ = ["Redial", "Swarm"]
 
 #: Reasons told of a download that failed; there may be thousands of addresses.
 LISTED = 5
-
-
-class _Unwanted(PeerWireError):
-    """A connection that is not kept, and whose address is not to be dialled again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redial:
-    """How often an address is dialled that gives no connection, or loses it.
-
-    Attributes:
-        attempts: Failures in a row before it is given up. A connection that brought at least one
-            block begins the count anew.
-        wait: Seconds before the second attempt; doubled for each further one.
-        max_wait: The most of them.
-    """
-
-    attempts: int = 5
-    wait: float = 1.0
-    max_wait: float = 30.0
-
-    def pause(self, failures: int) -> float:
-        """Returns the seconds to wait after so many failures in a row."""
-        doublings = min(failures - 1, 32)  # beyond, a float may overflow
-        return float(min(self.wait * 2**doublings, self.max_wait))
 
 
 class Swarm:
@@ -159,9 +127,13 @@ class Swarm:
         )
         self._encryption = Encryption(encryption)
         self._limits = limits
-        self._redial = redial or Redial()
-        self._redial_hearsay = dataclasses.replace(
-            self._redial, attempts=min(2, self._redial.attempts)
+        self._dialling = Dialling(
+            self._connect,
+            self._exchange,
+            redial or Redial(),
+            enough=lambda: self.done,
+            on_failed=on_event,
+            on_end=self._dial_ended,
         )
         self._tell = on_event
         self._trace = trace
@@ -169,8 +141,6 @@ class Swarm:
         self._disguise = Disguise(metainfo.num_pieces) if super_seed else None
         self._uploads: dict[Peer, Upload] = {}
         self._banned: set[tuple[str, bytes]] = set()  # IP address and peer id
-        self._dials: dict[asyncio.Task[None], tuple[str, int]] = {}
-        self._failures: dict[tuple[str, int], PeerWireError] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._rechoking: asyncio.Handle | None = None  # there once it is to be decided anew
         self._closing = False
@@ -179,8 +149,8 @@ class Swarm:
         if pex and not metainfo.private:
             self._pex = PeerExchange(
                 self.peers,
-                dialled=self._dials.values,
-                dial=lambda address: self._start_dial(address, self._redial_hearsay),
+                dialled=lambda: self._dialling.addresses,
+                dial=lambda address: self._dialling.dial(address, hearsay=True),
                 port=lambda: self.port,
                 clock=self._loop.time,
             )
@@ -209,13 +179,13 @@ class Swarm:
 
     def dial(self, host: str, port: int) -> None:
         """Connects to a peer, again and again while it is worth it."""
-        self._start_dial((host, port), self._redial)
+        self._dialling.dial((host, port))
 
     async def welcome(self, peer: Peer) -> None:
         """Takes in a peer that came to us: a handler for `serve`."""
         try:
             await self._exchange(peer)
-        except _Unwanted as error:
+        except Unwanted as error:
             await peer.close(str(error))
 
     async def wait_complete(self) -> None:
@@ -278,11 +248,11 @@ class Swarm:
     async def close(self) -> None:
         """Stops dialling, closes every peer, and waits for the last pieces to be written."""
         self._closing = True
-        tasks = {*self._dials, *self._chores}
         # The peers first, lest a dial that is cancelled closes its own and gives no reason.
         reason = "done" if self.done else "the swarm is closing"
         closing = asyncio.gather(*(peer.close(reason) for peer in self.peers))
-        for task in tasks:
+        tasks = {*self._dialling.cancel(), *self._chores}
+        for task in self._chores:
             task.cancel()
         await closing
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -292,58 +262,20 @@ class Swarm:
 
     # Connections
 
-    def _start_dial(self, address: tuple[str, int], redial: Redial) -> None:
-        task = self._loop.create_task(self._dial(address, redial))
-        self._dials[task] = address
-        task.add_done_callback(self._dial_ended)
+    async def _connect(self, host: str, port: int) -> Peer:
+        return await connect(
+            host,
+            port,
+            self.metainfo.info_hash,
+            peer_id=self.peer_id,
+            num_pieces=self.metainfo.num_pieces,
+            encryption=self._encryption,
+            extensions=self.extensions,
+            limits=self._limits,
+            trace=self._trace,
+        )
 
-    async def _dial(self, address: tuple[str, int], redial: Redial) -> None:
-        failures = 0
-        while not self.done:
-            connected, error = await self._dial_once(address)
-            if self.done:
-                return
-            brought = connected is not None and connected.downloaded > 0
-            failures = 1 if brought else failures + 1
-            gives_up = failures >= redial.attempts or _hopeless(error)
-            if gives_up and redial is self._redial:  # else it was hearsay, and is no news
-                self._failures[address] = error
-            if gives_up or connected is None:  # else PeerLeft has told it
-                self._tell(DialFailed(address, error, failures, gives_up))
-            if gives_up:
-                return
-            await asyncio.sleep(redial.pause(failures))
-
-    async def _dial_once(self, address: tuple[str, int]) -> tuple[Peer | None, PeerWireError]:
-        """Returns who was exchanged with, if anybody was, and what ended it."""
-        try:
-            peer = await connect(
-                *address,
-                self.metainfo.info_hash,
-                peer_id=self.peer_id,
-                num_pieces=self.metainfo.num_pieces,
-                encryption=self._encryption,
-                extensions=self.extensions,
-                limits=self._limits,
-                trace=self._trace,
-            )
-        except PeerWireError as error:
-            return None, error
-        try:
-            await self._exchange(peer)
-        except _Unwanted as error:
-            await peer.close(str(error))
-            return None, error
-        if self._is_banned(peer):
-            return peer, _Unwanted("it sent a piece with the wrong hash")
-        assert peer.closed is not None
-        return peer, peer.closed
-
-    def _dial_ended(self, task: asyncio.Task[None]) -> None:
-        del self._dials[task]
-        if task.cancelled():
-            return
-        error = task.exception()
+    def _dial_ended(self, error: BaseException | None) -> None:
         if error is not None:
             self._fail(error)
         self._dial_more()
@@ -358,7 +290,7 @@ class Swarm:
         """Exchanges pieces with a peer until one side closes the connection.
 
         Raises:
-            _Unwanted: Not with this one.
+            Unwanted: Not with this one.
         """
         self._admit(peer)
         disguise = self._disguise
@@ -388,13 +320,13 @@ class Swarm:
             self._tell(PeerLeft(peer, peer.closed))
             self._dial_more()
             self._fail_if_alone()
+        self._check_ban(peer)
 
     def _admit(self, peer: Peer) -> None:
-        """Raises `_Unwanted` for a peer that is not to stay; makes room for one that is."""
+        """Raises `Unwanted` for a peer that is not to stay; makes room for one that is."""
         if self._closing:
-            raise _Unwanted("the swarm is closing")
-        if self._is_banned(peer):
-            raise _Unwanted("it sent a piece with the wrong hash")
+            raise Unwanted("the swarm is closing")
+        self._check_ban(peer)
         for other in self.peers:
             if other.peer_id != peer.peer_id or other.closed is not None:
                 continue
@@ -403,12 +335,13 @@ class Swarm:
             # side with the higher id has dialled.
             ours = Role.INITIATOR if self.peer_id > peer.peer_id else Role.RESPONDER
             if other.wire.role is peer.wire.role or other.wire.role is ours:
-                raise _Unwanted(twice)
+                raise Unwanted(twice)
             self._do(other.close(twice))
         peer.set_num_pieces(self.metainfo.num_pieces)
 
-    def _is_banned(self, peer: Peer) -> bool:
-        return (peer.address[0], peer.peer_id) in self._banned
+    def _check_ban(self, peer: Peer) -> None:
+        if (peer.address[0], peer.peer_id) in self._banned:
+            raise Unwanted("it sent a piece with the wrong hash")
 
     # What comes of it
 
@@ -474,9 +407,10 @@ class Swarm:
 
     def _fail_if_alone(self) -> None:
         """Gives the download up once nobody is left to have the rest from, nor to be dialled."""
-        if self._dials or self.peers or not self._failures or self.done:
+        dialling, failures = self._dialling.addresses, self._dialling.failures
+        if dialling or self.peers or not failures or self.done:
             return
-        reasons = [f"{written(address)}: {why(e)}" for address, e in self._failures.items()]
+        reasons = [f"{written(address)}: {why(e)}" for address, e in failures.items()]
         more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
         missing = f"{self.picker.remaining} of {self.metainfo.num_pieces} pieces missing"
         told = "; ".join(reasons[:LISTED]) + more
@@ -500,11 +434,3 @@ class Swarm:
         task = self._loop.create_task(chore)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
-
-
-def _hopeless(error: PeerWireError) -> bool:
-    """Whether dialling again would only bring the same."""
-    cause = error.__cause__ if isinstance(error, ConnectionClosed) else error
-    if isinstance(cause, RemoteProtocolError):
-        return "timeout" not in cause.rule  # silence passes, a client that breaks rules remains
-    return isinstance(cause, _Unwanted)
