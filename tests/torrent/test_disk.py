@@ -176,8 +176,25 @@ async def test_closing_waits_for_what_is_under_way(sample, tmp_path, monkeypatch
     gate.opened.set()
     await closing
     assert (tmp_path / "top").read_bytes() == torrent.content[:16]
-    with pytest.raises(RuntimeError):
+    with pytest.raises(StorageError, match="top was closed: nothing is read or written after"):
         await disk.read(0, 0, 1)
+    await disk.close()
+
+
+async def test_no_thread_to_work_in(sample, tmp_path, monkeypatch):
+    torrent = sample(40)
+    torrent.put(tmp_path)
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    await asyncio.to_thread(int)  # asyncio has the one it closes with
+    async with Disk(Storage(torrent.meta, tmp_path)) as disk:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", start)
+            with pytest.raises(StorageError, match=r"can't use .*/top: can't start new thread"):
+                await disk.read(0, 0, 1)
+        assert await disk.read(0, 0, 1) == torrent.content[:1]
 
 
 async def test_a_call_that_is_cancelled_before_its_turn_does_nothing(sample, tmp_path, monkeypatch):

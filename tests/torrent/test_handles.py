@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,10 +15,18 @@ class Files:
     def __init__(self, root):
         self.root = root
         self.opened = []
+        self.refusals = [0, 0]
         for number in range(10):
             (root / str(number)).write_bytes(b"%d" % number)
 
+    def refuse(self, times, error):
+        """Lets so many attempts to open a file fail."""
+        self.refusals = [times, error]
+
     def open(self, number, write):
+        if self.refusals[0]:
+            self.refusals[0] -= 1
+            raise OSError(self.refusals[1], os.strerror(self.refusals[1]))
         self.opened.append((number, write))
         return os.open(self.root / str(number), os.O_RDWR if write else os.O_RDONLY)
 
@@ -107,6 +116,54 @@ def test_a_file_that_can_not_be_opened_leaves_the_others(files):
         assert same == descriptor
     handles.close()
     assert not is_open(descriptor)
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_open_files_make_room_where_the_system_has_no_descriptors(files, number):
+    handles = Handles(files.open, 10)
+    with handles.use(1) as busy:
+        for other in 2, 3:
+            read(handles, other)
+        files.refuse(2, number)
+        assert read(handles, 4) == b"4"
+        assert is_open(busy)  # it had to go, and is still used
+        files.refuse(1, number)
+        with handles.use(4, write=True) as writing:  # what makes room may be the same file
+            assert os.pread(writing, 1, 0) == b"4"
+        files.refuse(100, number)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            handles.use(5)
+    assert not is_open(busy)
+    files.refuse(0, number)
+    assert read(handles, 5) == b"5"
+    handles.close()
+
+
+def test_a_file_that_can_not_be_closed_in_good_order_leaves_the_others(files, monkeypatch):
+    handles = Handles(files.open, 2)
+    descriptors = []
+    for number in 1, 2:
+        with handles.use(number) as descriptor:
+            descriptors.append(descriptor)
+    close = os.close
+
+    def failing(descriptor):
+        close(descriptor)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "close", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        handles.use(3)
+    monkeypatch.undo()
+    assert read(handles, 3) == b"3"
+    with handles.use(3) as third:
+        pass
+    monkeypatch.setattr(os, "close", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        handles.close()
+    monkeypatch.undo()
+    assert not any(map(is_open, [*descriptors, third]))
+    handles.close()
 
 
 def test_a_limit_leaves_at_least_one(files):

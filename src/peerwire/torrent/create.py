@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from ..bencode import encode
 from ..errors import MetainfoError, StorageError
 from ..version import __version__
+from .files import explained
 from .metainfo import MAX_PIECE_LENGTH, MAX_PIECES, Metainfo
-from .storage import Storage, explained, in_threads
+from .storage import Storage, in_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,6 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from ..errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Self
@@ -32,7 +34,8 @@ class Disk:
     Each call is one hop to a thread of the disk's own and back, so few large calls are better than
     many small ones. Calls may overlap and end in any order. Cancelling a call does not take back
     what a thread is doing: a buffer that was passed in is its own again only when the call, or the
-    disk, is over.
+    disk, is over. Any call may raise `StorageError`: the disk is closed, or the system gives no
+    thread to work in.
 
     Args:
         storage: Where the pieces are. It is closed with the disk.
@@ -42,6 +45,7 @@ class Disk:
     def __init__(self, storage: Storage, *, workers: int = WORKERS) -> None:
         self.storage = storage
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="peerwire-disk")
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -50,7 +54,12 @@ class Disk:
         await self.close()
 
     async def close(self) -> None:
-        """Wait for what is under way, then close the files. Later calls raise RuntimeError."""
+        """Wait for what is under way, then close the files. Later calls raise StorageError.
+
+        Raises:
+            StorageError: What was written can't be kept after all, as some file systems say last.
+        """
+        self._closed = True
         await asyncio.to_thread(self._pool.shutdown)
         self.storage.close()
 
@@ -114,7 +123,15 @@ class Disk:
             given_up.set()
 
     async def _hop(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        if self._closed:
+            raise StorageError(
+                f"{self.storage.content} was closed: nothing is read or written after that"
+            )
+        try:
+            working = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except RuntimeError as error:  # threads are started as they are needed, if there are any
+            raise StorageError(f"can't use {self.storage.content}: {error}") from error
+        return await working
 
     def _read_spans(self, spans: Iterable[Span]) -> Iterator[memoryview]:
         for index, begin, lengths in _neighbours(spans):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import threading
 from collections import OrderedDict
@@ -11,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Handle", "Handles"]
+
+#: No descriptor left, for this process or for all of them.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE)
 
 
 class Handle:
@@ -37,7 +42,7 @@ class Handle:
             self._close_if_done()
 
     def retire(self) -> None:
-        """Close the file, now or after its last user. The lock is held."""
+        """Close the file, now or after its last user. Once only, and the lock is held."""
         self._retired = True
         self._close_if_done()
 
@@ -48,6 +53,9 @@ class Handle:
 
 class Handles:
     """Keeps the files used last open, each once, for any number of threads.
+
+    Where the system gives no more descriptors, files that are open make room for the one that is
+    needed, so that a process that its connections have filled still gets to its content.
 
     Args:
         open_file: Opens the file of a number, for writing too if asked, and returns its
@@ -74,21 +82,33 @@ class Handles:
             handle = self._handles.get(number)
             if handle is None or (write and not handle.writable):
                 handle = self._replace(number, handle, write)
-            handle.users += 1
             self._handles.move_to_end(number)
             if len(self._handles) > self._limit:
-                self._handles.popitem(last=False)[1].retire()
+                self._retire_oldest()
+            handle.users += 1  # last: where a file can't be closed in good order, nobody uses this
             return handle
 
     def close(self) -> None:
         """Close every file, those in use when their users are done. Later uses open anew."""
-        with self._lock:
+        with self._lock, contextlib.ExitStack() as stack:  # all of them, should one raise
             while self._handles:
-                self._handles.popitem()[1].retire()
+                stack.callback(self._handles.popitem()[1].retire)
 
     def _replace(self, number: int, old: Handle | None, write: bool) -> Handle:
-        handle = Handle(self._open_file(number, write), write, self._lock)
-        self._handles[number] = handle
-        if old is not None:
+        handle = Handle(self._open(number, write), write, self._lock)
+        if old is not None and self._handles.pop(number, None) is old:
             old.retire()
+        self._handles[number] = handle
         return handle
+
+    def _open(self, number: int, write: bool) -> int:
+        while True:
+            try:
+                return self._open_file(number, write)
+            except OSError as error:
+                if error.errno not in _EXHAUSTED or not self._handles:
+                    raise
+            self._retire_oldest()
+
+    def _retire_oldest(self) -> None:
+        self._handles.popitem(last=False)[1].retire()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import stat
 from bisect import bisect_right
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ..errors import StorageError
 from ..pieces import PieceSet
+from .files import READ, Absent, create, expect_file, expect_kept, explained, lock, place
 from .handles import Handles
 from .padding import Padding, sha1_of_zeros
 
@@ -33,7 +33,6 @@ __all__ = [
     "Progress",
     "Storage",
     "StrPath",
-    "explained",
     "in_threads",
     "locate",
 ]
@@ -55,17 +54,13 @@ _LISTED = 5
 T = TypeVar("T")
 
 
-class _Absent(StorageError):
-    """A file is not there, or ends before the bytes that were asked for."""
-
-
 class Storage:
     """A torrent's content on disk, by piece. Every method may be called by any thread.
 
-    Files appear when they are first written to, and are sparse. Pad files never reach the disk:
-    they read as zeros, and what is written to them is dropped (BEP 47). Links are not made.
-    A file that is longer than the torrent says is left so: its end is somebody's data, and no
-    reason to delete it was given.
+    Files appear when they are first written to (the only file of a torrent when it is prepared),
+    and are sparse. Pad files never reach the disk: they read as zeros, and what is written to them
+    is dropped (BEP 47). Links are not made. A file that is longer than the torrent says is left
+    so: its end is somebody's data, and no reason to delete it was given.
 
     Nothing is written outside `root` (or `content`): each path is followed to its end, through
     every symbolic link, before its file is opened for writing or its directories are made, and
@@ -96,6 +91,7 @@ class Storage:
         self._offsets = [file.offset for file in self._files]
         self._padding = Padding(metainfo)
         self._handles = Handles(self._open, max_open)
+        self._claim: int | None = None  # a descriptor that holds the lock of a download
 
     def __enter__(self) -> Self:
         return self
@@ -104,15 +100,27 @@ class Storage:
         self.close()
 
     def close(self) -> None:
-        """Close the files that are open. A later call opens what it needs."""
-        self._handles.close()
+        """Close the files that are open. A later call opens what it needs.
+
+        Raises:
+            StorageError: The file system says only now that it could not keep what was written.
+        """
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            os.close(claim)
+        with explained("close the files of", self.content):
+            self._handles.close()
 
     def prepare(self) -> None:
         """Make ready for a download: the directory, the empty files, and nothing in the way.
 
+        Nobody else can do so for the same file or directory until `close`, or the end of the
+        process, however that comes: two torrents of one name would overwrite each other's pieces
+        after they were verified. It is an advisory lock, where the file system has such.
+
         Raises:
             StorageError: Something other than a file is where a file belongs, a path leads out of
-                `root`, or the disk refuses.
+                `root`, another download is at it, or the disk refuses.
         """
         single = len(self.metainfo.files[0].path) == 1
         top = self.content.parent if single else self.content
@@ -122,14 +130,17 @@ class Storage:
         for file in self.metainfo.files:
             if file.pad or file.link:
                 continue
-            path = _place(self.content, file)
+            path = place(self.content, file)
             with explained("make the file", path):
                 real = self._inside(path)
                 try:
-                    _expect_file(os.stat(real), path)
+                    expect_file(os.stat(real), path)
                 except FileNotFoundError:
-                    if not file.length:
-                        os.close(_create(real))
+                    if single or not file.length:
+                        os.close(create(real))
+        if self._claim is None:
+            with explained("lock", self.content):
+                self._claim = lock(self.content)
 
     def read(self, index: int, begin: int, length: int) -> bytes:
         """Read `length` bytes of a piece, from its byte `begin`.
@@ -168,7 +179,8 @@ class Storage:
         Raises:
             IndexError: The torrent has no such piece.
             ValueError: The piece has no such bytes.
-            StorageError: A path leads out of `root`, or the disk refuses.
+            StorageError: A path leads out of `root`, the file was removed since it was opened, or
+                the disk refuses.
         """
         view = memoryview(data).cast("B")
         for number, position, size in self._spans(index, begin, len(view)):
@@ -179,6 +191,7 @@ class Storage:
                 while part:  # a disk that fills up takes some of it first
                     count = os.pwrite(descriptor, part, position)
                     part, position = part[count:], position + count
+                expect_kept(descriptor, place(self.content, self._files[number]))
 
     def digest(self, index: int, buffer: bytearray | None = None) -> bytes:
         """Return the SHA-1 of a piece as it is on disk, 20 bytes; errors are those of `read`.
@@ -207,7 +220,7 @@ class Storage:
         """
         try:
             return self.digest(index, buffer) == self.metainfo.piece_hash(index)
-        except _Absent:
+        except Absent:
             return False
 
     def verify(self, progress: Progress | None = None, workers: int | None = None) -> PieceSet:
@@ -267,11 +280,11 @@ class Storage:
         yield range(-(-start // piece_length), self.metainfo.num_pieces)
 
     def _size_on_disk(self, file: File) -> int:
-        path = _place(self.content, file)
+        path = place(self.content, file)
         try:
             with explained("read", path):
                 return path.stat().st_size
-        except _Absent:
+        except Absent:
             return 0
 
     def _bytes_of(self, pieces: range) -> int:
@@ -305,10 +318,10 @@ class Storage:
             yield descriptor
 
     def _open(self, number: int, write: bool) -> int:
-        path = _place(self.content, self._files[number])
-        descriptor = _create(self._inside(path)) if write else os.open(path, _READ)
+        path = place(self.content, self._files[number])
+        descriptor = create(self._inside(path)) if write else os.open(path, READ)
         try:
-            _expect_file(os.fstat(descriptor), path)
+            expect_file(os.fstat(descriptor), path)
         except StorageError:
             os.close(descriptor)
             raise
@@ -332,8 +345,8 @@ class Storage:
         """Judge what a read gave: less than was asked for is a file's end."""
         if count < size:
             file = self._files[number]
-            raise _Absent(
-                f"{_place(self.content, file)} ends at byte {position + count};"
+            raise Absent(
+                f"{place(self.content, file)} ends at byte {position + count};"
                 f" the torrent has {file.length} there"
             )
 
@@ -347,13 +360,19 @@ def in_threads(
         function: What to do with a run.
         runs: The runs, taken as needed: a few more than there are threads are under way at once.
         workers: Threads, by default one for each processor.
+
+    Raises:
+        StorageError: The system gives no thread to work in; and whatever `function` raises.
     """
     workers = workers or os.cpu_count() or 1
     waiting: deque[tuple[range, Future[T]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="peerwire-hash")
     try:
         for run in runs:
-            waiting.append((run, pool.submit(function, run)))
+            try:
+                waiting.append((run, pool.submit(function, run)))
+            except RuntimeError as error:  # the system gives no more threads
+                raise StorageError(f"can't hash: {error}") from error
             if len(waiting) > 2 * workers:
                 first, future = waiting.popleft()
                 yield first, future.result()
@@ -404,43 +423,10 @@ def _lacking(metainfo: Metainfo, content: Path) -> list[str]:
             continue
         name = "/".join(file.path[1:]) or file.path[0]
         try:
-            size = _place(content, file).stat().st_size
+            size = place(content, file).stat().st_size
         except OSError as error:
             lacking.append(f"{name!r}: {error.strerror}")
             continue
         if size < file.length:
             lacking.append(f"{name!r} has {size} of {file.length} bytes")
     return lacking
-
-
-def _place(content: Path, file: File) -> Path:
-    return content.joinpath(*file.path[1:])
-
-
-#: Opening a named pipe to read would wait for its writer; it is refused once it is open.
-_READ = os.O_RDONLY | os.O_NONBLOCK
-
-
-def _create(real: str) -> int:
-    """Open a file for reading and writing, made with its directories where it is missing."""
-    os.makedirs(os.path.dirname(real), exist_ok=True)
-    return os.open(real, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-
-
-def _expect_file(status: os.stat_result, path: Path) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise StorageError(f"{path} is in the way: it is not a file")
-
-
-@contextlib.contextmanager
-def explained(doing: str, path: Path, file: File | None = None) -> Iterator[None]:
-    """Turn the system's errors into ours."""
-    try:
-        yield
-    except StorageError:
-        raise
-    except OSError as error:
-        where = path if file is None else _place(path, file)
-        culprit = f" ({error.filename})" if error.filename not in (None, str(where)) else ""
-        kind = _Absent if isinstance(error, FileNotFoundError) else StorageError
-        raise kind(f"can't {doing} {where}: {error.strerror}{culprit}") from error
