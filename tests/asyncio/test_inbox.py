@@ -10,18 +10,23 @@ from peerwire import (
     Bitfield,
     Choke,
     ConnectionClosed,
+    Extended,
+    Extension,
+    Handshake,
     Have,
     Interested,
     Limits,
     Piece,
     RemoteProtocolError,
     Request,
+    Reserved,
     Unchoke,
     Unknown,
+    connect,
 )
 from peerwire.asyncio.inbox import Inbox
 
-from .raw import turns, until
+from .raw import INFO_HASH, turns, until
 
 LIMITS = Limits(max_unread_messages=5, max_unread_bytes=1000)
 
@@ -57,6 +62,22 @@ class TestInbox:
         assert len(inbox) == 1
         inbox.put(make(bytes(1001)))
         assert len(inbox) == 0
+
+    async def test_what_an_extension_made_weighs_what_it_was_told_to(self, inbox):
+        inbox.weigh(100)  # of what was taken out already
+        for text in ("a", "b", "c"):
+            inbox.put(text)
+            inbox.weigh(400)
+        assert [await inbox.get() for _ in range(len(inbox))] == ["b", "c"]
+        inbox.put("d")
+        inbox.weigh(1000)
+        assert len(inbox) == 1, "nothing is left of what was taken out"
+        reader = inbox.reader()
+        inbox.put("e")
+        inbox.weigh(1)
+        assert inbox.full
+        assert await anext(reader) == "d"
+        assert not inbox.full
 
     async def test_with_a_reader_nothing_is_forgotten_but_it_is_full(self, inbox):
         reader = inbox.reader()
@@ -336,3 +357,28 @@ class TestIteration:
                     if inner == Unchoke():
                         break
         assert seen == [Choke(), Have(2)]
+
+    async def test_what_an_extension_tells_is_bounded_as_well(self, listen, stack):
+        """Its events may hold whatever their messages did, and what that is only it knows."""
+
+        class Echo(Extension):
+            name = "xx_echo"
+
+            def receive(self, payload):
+                return payload
+
+        port, came = await listen()
+        dialling = asyncio.create_task(
+            stack.enter_async_context(connect("127.0.0.1", port, INFO_HASH, extensions=[Echo]))
+        )
+        raw = await came.get()
+        await raw.hear_handshake()
+        raw.say(Handshake(INFO_HASH, bytes(20), Reserved.EXTENSION).encode())
+        peer = await dialling
+        stack.callback(raw.close)
+        raw.say(*[Extended(1, bytes(1_000_000))] * 20, Have(1))
+        await peer.wait_until(lambda: 1 in peer.peer_pieces)
+        assert [await anext(aiter(peer)) for _ in range(len(peer._inbox))] == [
+            *[bytes(1_000_000)] * 4,
+            Have(1),
+        ]

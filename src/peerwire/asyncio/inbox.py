@@ -21,6 +21,9 @@ __all__ = ["Inbox", "Received", "Reader"]
 #: whatever an extension makes of its messages.
 Received: TypeAlias = object
 
+#: What all inboxes share that never held an item; nothing is ever put there.
+_NO_SIZES: deque[int] = deque(maxlen=0)
+
 
 class Reader:
     """One iteration over the messages of a peer.
@@ -52,10 +55,20 @@ class Inbox:
         on_room: Called when there is room again.
     """
 
-    __slots__ = ("_bytes", "_closed", "_items", "_limits", "_on_room", "_reader", "_waiter")
+    __slots__ = (
+        "_bytes",
+        "_closed",
+        "_items",
+        "_limits",
+        "_on_room",
+        "_reader",
+        "_sizes",
+        "_waiter",
+    )
 
     def __init__(self, limits: Limits, on_room: Callable[[], None]) -> None:
         self._items: deque[Received] | None = None  # an idle peer holds none
+        self._sizes: deque[int] = _NO_SIZES  # of each item, in bytes
         self._bytes = 0
         self._limits = limits
         self._on_room = on_room
@@ -82,13 +95,21 @@ class Inbox:
     def put(self, item: Received) -> None:
         """Adds what came; forgets the oldest when there is no room and nobody reads."""
         if self._items is None:
-            self._items = deque()
+            self._items, self._sizes = deque(), deque()
+        size = _payload(item)
         self._items.append(item)
-        self._bytes += _payload(item)
-        while self._over() and not self._is_read():
-            self._bytes -= _payload(self._items.popleft())
+        self._sizes.append(size)
+        self._bytes += size
+        self._forget()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def weigh(self, size: int) -> None:
+        """Counts bytes that the newest items hold and do not tell of: an extension made them."""
+        if self._items:
+            self._sizes[-1] += size
+            self._bytes += size
+            self._forget()
 
     async def get(self) -> Received:
         """Takes out the oldest, waiting for one if need be.
@@ -106,7 +127,7 @@ class Inbox:
             await self._wait()
         was_over = self._over()
         item = self._items.popleft()
-        self._bytes -= _payload(item)
+        self._bytes -= self._sizes.popleft()
         if was_over and not self._over():
             self._on_room()
         return item
@@ -125,6 +146,11 @@ class Inbox:
             await self._waiter
         finally:
             self._waiter = None
+
+    def _forget(self) -> None:
+        while self._items and self._over() and not self._is_read():
+            self._items.popleft()
+            self._bytes -= self._sizes.popleft()
 
     def _over(self) -> bool:
         limits = self._limits

@@ -108,6 +108,7 @@ class Peer(PeerStatus):
         super().__init__(layer, connection)
         self._news: asyncio.Future[None] | None = None  # there while somebody waits for any
         self._unflushed = 0
+        self._weighed = 0  # bytes of extensions' messages that the inbox knows of
 
     # Receiving
 
@@ -510,6 +511,10 @@ class Peer(PeerStatus):
                     self._on_handshake(self)
                 continue
             self._inbox.put(event)
+        told = self._wire.extensions.told
+        if told != self._weighed:
+            self._inbox.weigh(told - self._weighed)
+            self._weighed = told
         self._download_rate.sample(self.downloaded, self._loop.time())
         self._tell_news()
 

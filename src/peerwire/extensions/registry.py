@@ -37,6 +37,7 @@ class Extensions:
             be changed until it is sent, and is sent anew by `Wire.send_extended_handshake`.
         peer: What the peer's handshakes said, all taken together; None before the first.
         sent: Whether ours was sent: no extension can be added any more.
+        told: Bytes of the messages of which extensions made something to be told.
         transmit: As given.
     """
 
@@ -49,6 +50,7 @@ class Extensions:
         self.ours = ours
         self.peer: ExtendedHandshake | None = None
         self.sent = False
+        self.told = 0
         self.transmit = transmit
         self._by_id: dict[int, Extension] = {}
         self._heard = 0  # bytes of handshakes
@@ -162,7 +164,10 @@ class Extensions:
         """
         if not extension.enabled:
             return None  # on its way when we switched it off
-        return self._ask(extension, extension.receive, payload)
+        event = self._ask(extension, extension.receive, payload)
+        if event is not None:
+            self.told += len(payload)
+        return event
 
     def peer_id_of(self, name: str) -> int | None:
         """Returns the id the peer wants an extension's messages sent with; None for not at all."""
