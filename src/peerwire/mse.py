@@ -118,8 +118,8 @@ class MseHandshake:
         """Takes in what came from the peer until a method is known, in chunks of any size.
 
         Raises:
-            EncryptionError: The peer does not speak this, or breaks its rules. What comes after
-                is dropped.
+            EncryptionError: The peer does not speak this, or breaks its rules. What else it has
+                said, and what comes after, is dropped.
         """
         self._held += data
         try:
@@ -128,6 +128,9 @@ class MseHandshake:
             if self.method is not None:
                 self.rest += self._held
             self._held = bytearray()
+        except EncryptionError:
+            self._held = bytearray()
+            raise
 
     def data_to_send(self) -> bytes:
         """Hands out the bytes to be sent since the last call."""
