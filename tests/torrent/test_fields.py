@@ -21,7 +21,7 @@ def test_the_bounds_fit_each_other():
     assert MAX_PIECES * 32 <= MAX_METAINFO
 
 
-@pytest.mark.parametrize("name", ["a", "a b.txt", ".hidden", "...a", "ä", "CON", "x" * MAX_PATH])
+@pytest.mark.parametrize("name", ["a", "a b.txt", ".hidden", "...a", "ä", "CON", "01: a", "x" * MAX_PATH])
 def test_a_name(name):
     assert read_name(name.encode(), "the name") == name
 
@@ -44,6 +44,8 @@ def test_a_name(name):
         (b"a\nb", "control character"),
         ("\x85".encode(), "control character"),
         (b"C:", "drive letter"),
+        (b"1:a", "drive letter"),
+        ("é:a".encode(), "drive letter"),
     ],
 )
 def test_a_name_that_leads_elsewhere(raw, why):

@@ -44,12 +44,13 @@ MAX_FILES = 200_000
 MAX_PATH = 4096
 
 #: What a name may not be, each group with its reason in `_WHY_UNSAFE`.
-_UNSAFE = re.compile(r"\A([. ]*)\Z|([/\\])|([\x00-\x1f\x7f-\x9f])|(\A[A-Za-z]:)")
+_UNSAFE = re.compile(r"\A([. ]*)\Z|([/\\])|([\x00-\x1f\x7f-\x9f])|(\A.:)")
 _WHY_UNSAFE = (
     # Windows drops dots and spaces at a name's end, which makes '.. ' the directory above.
     "is empty or only dots and spaces, so it names no file of its own",
     "holds a path separator ('/' or '\\')",
     "holds a control character",
+    # There any character is one: what it stands for is looked up, and "subst" and others define it.
     "begins with a drive letter, which leads elsewhere on Windows",
 )
 
