@@ -21,7 +21,9 @@ def test_the_bounds_fit_each_other():
     assert MAX_PIECES * 32 <= MAX_METAINFO
 
 
-@pytest.mark.parametrize("name", ["a", "a b.txt", ".hidden", "...a", "ä", "CON", "01: a", "x" * MAX_PATH])
+@pytest.mark.parametrize(
+    "name", ["a", "a b.txt", ".hidden", "...a", "ä", "CON", "01: a", "x" * MAX_PATH]
+)
 def test_a_name(name):
     assert read_name(name.encode(), "the name") == name
 
