@@ -2,6 +2,7 @@ import pytest
 
 from peerwire.errors import PeerChoked, RemoteProtocolError, RequestRejected, RequestTimeout
 from peerwire.extensions.base import Extension
+from peerwire.extensions.lt_donthave import DontHave, LtDontHave
 from peerwire.limits import Limits
 from peerwire.messages import (
     AllowedFast,
@@ -503,6 +504,25 @@ def test_an_extended_handshake_is_an_event_of_its_own():
 
 def test_a_message_of_an_extension_is_what_the_extension_makes_of_it():
     assert receive(extended_wire(Chat), Extended(1, b"hello"), Extended(1, b"")) == ["hello"]
+
+
+@pytest.mark.parametrize("known", [10, None])
+def test_a_piece_may_be_gone_again(known):
+    wire = extended_wire(LtDontHave, num_pieces=known)
+    events = receive(wire, HaveAll(), Extended(1, b"\0\0\0\7"))
+    assert events == [HaveAll(), DontHave(7)]
+    assert 7 not in wire.peer_pieces
+    assert 8 in wire.peer_pieces
+    assert receive(wire, Have(7)) == [Have(7)]
+
+
+@pytest.mark.parametrize(
+    ("known", "rule"), [(10, "BEP 3, peer messages"), (None, "Limits.max_pieces")]
+)
+def test_a_piece_that_does_not_exist_is_not_gone(known, rule):
+    """Not to have one of 2^32 would take 512 MiB to remember."""
+    gone = Extended(1, b"\xff\xff\xff\xff")
+    broken(lambda: extended_wire(LtDontHave, num_pieces=known), gone, rule, "don't have 4294967295")
 
 
 def test_the_extension_protocol_has_to_be_negotiated():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .errors import HashRequestRejected, PeerChoked, RemoteProtocolError, RequestRejected
+from .extensions.lt_donthave import DontHave
 from .hash_requests import HashRequestEnded
 from .hashes import broken_rule, expected_hashes
 from .messages import (
@@ -226,6 +227,9 @@ def _extended(wire: Wire, message: Extended) -> bool:
         wire._deviation(f"{message}, an id we did not give", "BEP 10: ids are the receiver's")
         return True
     event = wire.extensions.receive(extension, message.payload)
+    if isinstance(event, DontHave):
+        wire._check_index(event, RemoteProtocolError)
+        wire.peer_pieces.discard(event.index)
     if event is not None:
         wire._events.append(event)
     return False

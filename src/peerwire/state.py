@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from .errors import PeerWireError
     from .extensions.base import Extension
+    from .extensions.lt_donthave import DontHave
     from .hashes import HashRange
     from .messages import Buffer
 
@@ -323,7 +324,7 @@ class WireState:
 
     def _check_index(
         self,
-        message: Have | Request | Suggest | AllowedFast,
+        message: Have | Request | Suggest | AllowedFast | DontHave,
         error: type[LocalProtocolError] | type[RemoteProtocolError],
     ) -> None:
         """Refuses a piece that the torrent does not have, or can't be believed to have."""

@@ -92,8 +92,7 @@ class Wire(Sending):
             if self.state is not State.OPEN:
                 data = self._receive_opening(data)
             if self.state is State.OPEN:
-                for message in self._framing.receive(data):
-                    self._receive_message(message)
+                self._receive_messages(data)
         except RemoteProtocolError as error:
             self._violated(error)
             raise
@@ -302,15 +301,18 @@ class Wire(Sending):
             rule="BEP 3, peer protocol: both sides name the same torrent",
         )
 
-    def _receive_message(self, message: Message) -> None:
-        self.last_message = name = message.name
-        self.messages_received[name] = self.messages_received.get(name, 0) + 1
-        self._timers.last_message_at = self.now
-        if type(message) is Extended:
-            message.label = self.extensions.label(message.extended_id)
-        if self.trace is not None:
-            self.trace("<", message, self.now)
-        if RECEIVERS[type(message)](self, message):
-            self._events.append(message)
-        if not self._peer_chatting and type(message) not in _ASIDES:
-            self._peer_chatting = True
+    def _receive_messages(self, data: Buffer) -> None:
+        counts = self.messages_received
+        for message in self._framing.receive(data):
+            kind = type(message)
+            self.last_message = name = kind.name
+            counts[name] = counts.get(name, 0) + 1
+            self._timers.last_message_at = self.now
+            if type(message) is Extended:
+                message.label = self.extensions.label(message.extended_id)
+            if self.trace is not None:
+                self.trace("<", message, self.now)
+            if RECEIVERS[kind](self, message):
+                self._events.append(message)
+            if not self._peer_chatting and kind not in _ASIDES:
+                self._peer_chatting = True

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from peerwire.errors import LocalProtocolError
 from peerwire.extensions.lt_donthave import DontHave, LtDontHave
+from peerwire.limits import DEFAULT_LIMITS
 
 from .meeting import Meeting
 
@@ -23,7 +24,7 @@ def test_the_message_is_the_index_of_a_piece():
     assert str(DontHave(7)) == "don't have 7"
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(st.integers(0, DEFAULT_LIMITS.max_pieces - 1))
 def test_any_piece_can_be_told(index):
     meeting = Meeting(LtDontHave)
     meeting.extension.dont_have(index)

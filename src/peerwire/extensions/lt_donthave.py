@@ -24,9 +24,9 @@ class DontHave:
 class LtDontHave(Extension):
     """Tells and hears of pieces that are gone; what is heard is an event, a `DontHave` (BEP 54).
 
-    A peer may send these without speaking the extension itself. They do not change
-    `Peer.peer_pieces`: whoever keeps account of the pieces takes it out, and without the fast
-    extension no longer waits for what was asked of it.
+    A peer may send these without speaking the extension itself. They take the piece out of
+    `Wire.peer_pieces`. Without the fast extension, what was asked of it will not come: whoever
+    asked cancels it.
 
     Args:
         num_pieces: Piece count of the torrent, when it is known.
