@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
+import os
+import socket
 
 import pytest
 
@@ -19,10 +23,14 @@ from peerwire import (
     serve,
 )
 from peerwire.asyncio.connection import CLOSE_TIMEOUT
+from peerwire.asyncio.server import WARN_EVERY
+from peerwire.limits import DEFAULT_LIMITS
+from peerwire.mse import CryptoMethod, Initiator
 
 from .raw import INFO_HASH, RAW_ID, greeting, turns, until
 
 OTHER_HASH = bytes(range(100, 120))
+OTHER_ID = b"-RW0002-abcdefghijkl"
 
 
 async def idle(peer):
@@ -125,21 +133,135 @@ async def test_a_rule_broken_in_the_segment_of_the_handshake(serving, dial, capl
     assert "have 1000 in a torrent of 1000 pieces" in caplog.text
 
 
-async def test_no_more_than_max_peers_and_then_again(serving, dial, caplog):
+async def test_a_rule_broken_in_what_a_handshake_is_wrapped_in(serving, dial):
+    server, came = await serving(torrents={INFO_HASH: 1, OTHER_HASH: 1}, encryption="prefer")
+    raw = await dial(server)
+    crooked = Initiator(INFO_HASH, CryptoMethod.RC4, greeting(OTHER_HASH).encode())
+    raw.say(crooked.data_to_send())
+    crooked.receive_data(await raw.reader.readexactly(96))
+    raw.say(crooked.data_to_send())
+    with contextlib.suppress(ConnectionResetError):
+        await raw.hear_end()
+    assert came.empty()
+
+
+async def test_no_more_than_max_peers_and_then_again(serving, dial, clock, caplog):
     server, came = await serving(max_peers=2)
-    first = await dial(server, greeting())
-    await dial(server)  # one that has not said a word counts, too
-    await came.get()
-    await turns()
+    first, second = await dial(server, greeting()), await dial(server, greeting(peer_id=OTHER_ID))
+    await came.get(), await came.get()
+    for _ in range(3):
+        with pytest.raises(ConnectionClosed):
+            await connect("127.0.0.1", server.port, INFO_HASH)
+    (refused,) = caplog.messages  # there may be thousands of them
+    assert refused.startswith("refused a peer: 2 are connected, the most that max_peers and")
+    await clock.advance(WARN_EVERY)
     with pytest.raises(ConnectionClosed):
         await connect("127.0.0.1", server.port, INFO_HASH)
-    assert "refused a peer: 2 are connected" in caplog.text
+    assert len(caplog.messages) == 2
     first.close()
-    await until(lambda: not server.peers)
+    await until(lambda: len(server.peers) == 1)
     await turns()
     async with connect("127.0.0.1", server.port, INFO_HASH) as peer:
         assert peer.closed is None
-        assert (await came.get()).peer_id != RAW_ID
+        assert (await came.get()).peer_id not in (RAW_ID, OTHER_ID)
+    assert not second.reader.at_eof()
+
+
+@pytest.mark.parametrize("said", [b"", b"\x13BitTorr", bytes(50)])
+async def test_who_says_little_gives_way_to_others(serving, dial, said):
+    """Or a few thousand connections that say nothing would keep everybody out."""
+    server, came = await serving(max_peers=3, encryption="prefer")
+    talking = await dial(server, greeting())
+    await came.get()
+    oldest, other = await dial(server, said), await dial(server, said)
+    await turns()
+    async with connect("127.0.0.1", server.port, INFO_HASH) as peer:
+        await came.get()
+        await until(oldest.reader.at_eof)
+        assert not other.reader.at_eof()
+        assert not talking.reader.at_eof()
+        assert peer.closed is None
+
+
+async def test_a_crowd_that_says_nothing(serving, dial, clock, stack, caplog):
+    """1,000 at a server that holds 200; then the others, too, are closed on time."""
+    server, came = await serving(max_peers=200)
+    friend = await stack.enter_async_context(connect("127.0.0.1", server.port, INFO_HASH))
+    theirs = await came.get()
+    silent = [await dial(server) for _ in range(1000)]
+    await turns()
+    async with connect("127.0.0.1", server.port, INFO_HASH):
+        await came.get()
+        friend.have(7)
+        await theirs.wait_until(lambda: 7 in theirs.peer_pieces)
+    await until(lambda: [raw.reader.at_eof() for raw in silent] == [True] * 802 + [False] * 198)
+    await clock.advance(DEFAULT_LIMITS.handshake_timeout)
+    assert await asyncio.gather(*(raw.hear_end() for raw in silent)) == [b""] * 1000
+    assert server.peers == {theirs}
+    async with connect("127.0.0.1", server.port, INFO_HASH):
+        await came.get()
+    assert not caplog.messages
+
+
+async def test_who_is_told_to_give_way_before_it_has_begun(serving, dial):
+    server, came = await serving(max_peers=1)
+    crowd = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    for sock in crowd:
+        sock.sendall(greeting().encode())
+    peer = await came.get()  # one of them, and only one
+    await turns()
+    assert server.peers == {peer}
+    for sock in crowd:
+        sock.close()
+    await peer.wait_closed()
+    assert came.empty()
+
+
+async def test_room_is_left_for_files(serving, dial, monkeypatch):
+    """Whatever max_peers says: content could not be opened, nor the next peer be refused."""
+    monkeypatch.setattr(os, "sysconf", {"SC_OPEN_MAX": 3}.__getitem__)
+    server, came = await serving()
+    for number in range(3):
+        await dial(server, greeting(peer_id=b"%020d" % number))
+    await came.get(), await came.get()
+    await turns()
+    assert len(server.peers) == 2
+
+
+async def test_a_peer_that_leaves_before_it_is_taken_in(serving, monkeypatch, caplog):
+    """macOS tells it on the way: options of a socket that was reset can't be set."""
+    caplog.set_level(logging.INFO, "peerwire.server")
+    server, came = await serving(max_peers=1)
+    loop = asyncio.get_running_loop()
+
+    async def fail(factory, sock):
+        factory()
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "connect_accepted_socket", fail)
+        with pytest.raises(ConnectionClosed):
+            await connect("127.0.0.1", server.port, INFO_HASH)
+    assert "a peer left before it was taken in: [Errno 22] Invalid argument" in caplog.messages
+    async with connect("127.0.0.1", server.port, INFO_HASH):
+        await came.get()
+
+
+async def test_a_socket_that_is_lost(serving, caplog):
+    server, came = await serving()
+    serving_on = asyncio.create_task(server.serve_forever())
+    async with connect("127.0.0.1", server.port, INFO_HASH) as peer:
+        theirs = await came.get()
+        server.sockets[0].shutdown(socket.SHUT_RDWR)
+        with pytest.raises(OSError, match="Invalid argument"):
+            await serving_on
+        with pytest.raises(OSError, match="Invalid argument"):
+            await server.serve_forever()
+        assert caplog.messages == ["no peer can connect any more: [Errno 22] Invalid argument"]
+        peer.have(3)
+        await theirs.wait_until(lambda: 3 in theirs.peer_pieces)
+    await server.close()
+    await server.serve_forever()
 
 
 async def test_a_handler_that_returns_closes_its_peer(stack, dial):
@@ -245,10 +367,8 @@ async def test_close_ends_those_in_their_handshake(dial):
     server = await serve(idle, "127.0.0.1", 0)
     raw = await dial(server, greeting().encode()[:30])
     await turns()
-    closing = asyncio.create_task(server.close())
+    await server.close()  # at once, although it does not close its side
     assert await raw.hear_end() == b""
-    raw.close()
-    await closing
 
 
 async def test_close_does_not_wait_for_peers_that_never_close(clock, dial, serving):

@@ -15,6 +15,7 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..mse import SkeyTable
 from ..state import DEFAULT_RESERVED, Role
 from ..wire import Wire
+from .listener import Listener, bind, most_connections
 from .peer import Peer
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ logger = logging.getLogger("peerwire.server")
 
 #: Seconds that handlers may take to end after their peers were closed, before they are cancelled.
 CLOSE_TIMEOUT = 5.0
+
+#: Seconds between warnings that peers are refused: there may be thousands.
+WARN_EVERY = 60.0
 
 #: What a handler may raise because of what its peer did.
 _PEERS_FAULT = (ConnectionClosed, RemoteProtocolError, RequestFailed, HashRequestFailed)
@@ -82,18 +86,21 @@ class Server:
         self._torrents = torrents
         self._encryption = encryption
         self._find_torrent = None if torrents is None else SkeyTable(torrents.keys())
-        self._max_peers = max_peers
+        self._max_peers = min(max_peers, most_connections() or max_peers)
         self._make_wire = make_wire
         self._connected: set[Peer] = set()  # those in their handshake, too
+        self._shaking_hands: dict[Peer, None] = {}  # and these alone, the oldest first
+        self._starting: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._listener: asyncio.Server | None = None
+        self._listener: Listener | None = None
+        self._next_warning = self._loop.time()
 
     @property
     def sockets(self) -> tuple[socket.socket, ...]:
         """The sockets it listens on."""
-        return () if self._listener is None else tuple(self._listener.sockets)
+        return () if self._listener is None else self._listener.sockets
 
     @property
     def port(self) -> int:
@@ -101,7 +108,16 @@ class Server:
         return int(self.sockets[0].getsockname()[1])
 
     async def serve_forever(self) -> None:
-        """Accepts peers until the server is closed."""
+        """Accepts peers until the server is closed.
+
+        Raises:
+            OSError: A socket that it listens on is lost. Peers that are here can stay.
+        """
+        if self._listener is not None:
+            lost = self._listener.lost
+            await asyncio.wait([lost, self._closed], return_when=asyncio.FIRST_COMPLETED)
+            if lost.done() and not lost.cancelled():
+                lost.result()
         await asyncio.shield(self._closed)
 
     async def close(self) -> None:
@@ -114,10 +130,13 @@ class Server:
             if asyncio.current_task() not in self._handling:
                 await asyncio.shield(self._closed)
             return
-        self._listener.close()
-        self._listener = None
+        listener, self._listener = self._listener, None
         try:
+            await listener.close()
+            await asyncio.gather(*self._starting)
             peers = list(self._connected)
+            while self._make_room("the server is closing"):
+                pass  # nothing was said to these that they would have to read first
             await asyncio.gather(*(peer.close("the server is closing") for peer in peers))
             await self._end_handlers()
         finally:
@@ -143,23 +162,68 @@ class Server:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _listen(self, host: str | None, port: int, backlog: int) -> None:
-        self._listener = await self._loop.create_server(
-            self._make_protocol, host, port, backlog=backlog
-        )
+        sockets = await bind(host, port, backlog)
+        self._listener = Listener(sockets, accepted=self._take_in, starved=self._make_room)
 
-    def _make_protocol(self) -> asyncio.BaseProtocol:
-        if len(self._connected) >= self._max_peers:
-            logger.warning("refused a peer: %d are connected, the most allowed", self._max_peers)
-            return _Refusal()
-        wire = self._make_wire(now=self._loop.time())
-        layer = EncryptedWire(wire, self._encryption, torrents=self._find_torrent)
+    def _take_in(self, connection: socket.socket) -> None:
+        """Begins with a connection, if there is room for one more or some can be made."""
+        if len(self._connected) >= self._max_peers and not self._make_room():
+            connection.close()
+            self._warn_of_refusal()
+            return
+        layer = EncryptedWire(
+            self._make_wire(now=self._loop.time()), self._encryption, torrents=self._find_torrent
+        )
         peer = Peer(layer, self._decide)
         self._connected.add(peer)
-        peer._connection.lost.add_done_callback(lambda _: self._connected.discard(peer))
-        return peer._connection
+        self._shaking_hands[peer] = None
+        task = self._loop.create_task(self._start(peer, connection))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start(self, peer: Peer, connection: socket.socket) -> None:
+        peer._connection.lost.add_done_callback(lambda _: self._forget(peer))
+        try:
+            await self._loop.connect_accepted_socket(lambda: peer._connection, connection)
+        except OSError as error:  # the peer has left already, and the system minds
+            logger.info("a peer left before it was taken in: %s", error)
+            connection.close()
+            self._forget(peer)
+        else:
+            if peer not in self._connected:
+                peer._connection.abort()
+
+    def _forget(self, peer: Peer) -> None:
+        self._connected.discard(peer)
+        self._shaking_hands.pop(peer, None)
+
+    def _make_room(self, reason: str = "its handshake gave way to another peer") -> bool:
+        """Drops the peer that has been in its handshake for longest, if one is.
+
+        An honest one is done in a second. So those that connect and say nothing can't keep others
+        out, however many they are.
+        """
+        oldest = next(iter(self._shaking_hands), None)
+        if oldest is None:
+            return False
+        self._forget(oldest)
+        oldest.wire.close(reason)
+        oldest._connection.abort()
+        return True
+
+    def _warn_of_refusal(self) -> None:
+        now = self._loop.time()
+        if now >= self._next_warning:
+            self._next_warning = now + WARN_EVERY
+            logger.warning(
+                "refused a peer: %d are connected, the most that max_peers and the limit of open"
+                " files allow",
+                len(self._connected),
+            )
 
     def _decide(self, peer: Peer) -> None:
         """Takes or refuses the torrent that a peer's handshake names."""
+        self._shaking_hands.pop(peer, None)
         wire = peer.wire
         if wire.closed is not None:
             return  # what came with the handshake, or what it was wrapped in, broke a rule
@@ -197,14 +261,6 @@ class Server:
             await peer.close("handled")
 
 
-class _Refusal(asyncio.Protocol):
-    """The end of a connection that there is no room for."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
-
-
 class serve:  # noqa: N801 - used as a verb
     """Listens for peers: ``async with serve(...) as server`` or ``server = await serve(...)``.
 
@@ -226,7 +282,9 @@ class serve:  # noqa: N801 - used as a verb
         limits: The bounds to hold each peer to.
         strict: Whether deviations that deployed clients are known for end a connection, too.
         trace: Called with (mark, what, now) for everything that happens on any of the wires.
-        max_peers: Connections at a time; more are refused.
+        max_peers: Connections at a time, or 70 % of the files that the process may have open,
+            where that is fewer. One more takes the place of whoever has been in its handshake for
+            longest; where all are past theirs, it is refused.
         backlog: Connections that may wait to be accepted.
 
     Raises:
