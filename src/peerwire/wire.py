@@ -37,7 +37,7 @@ from .sending import Sending
 from .state import Role, State
 
 if TYPE_CHECKING:
-    from .messages import Buffer, Message
+    from .messages import Buffer
 
 __all__ = ["Wire"]
 
