@@ -11,7 +11,7 @@ import peerwire
 SRC = Path(peerwire.__file__).parent
 
 #: Lowest floor first. A folder that is not named here belongs to the core.
-FLOORS = [{"core"}, {"asyncio", "sync"}, {"torrent", "swarm"}, {"cli", "check"}]
+FLOORS = [{"core"}, {"asyncio", "sync"}, {"torrent", "swarm", "capture"}, {"cli", "check"}]
 
 #: Modules of the core that may use a third-party package, and which.
 OPTIONAL = {"rc4": {"cryptography"}}

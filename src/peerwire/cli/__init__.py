@@ -25,6 +25,7 @@ VERBS = {
     "create": "make a .torrent of a file or folder",
     "seed": "serve a torrent to any number of peers",
     "get": "fetch a torrent from peers, verified; resumes",
+    "decode": "show what peers say to each other in a packet capture",
 }
 
 #: What a shell expects of a program that Ctrl-C has ended: 128 and the number of the signal.
