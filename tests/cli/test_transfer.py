@@ -15,6 +15,7 @@ from peerwire.cli.transfer import hash_content, held_bytes, tell, verify, watch
 from peerwire.swarm.events import (
     DialFailed,
     DiskFailed,
+    PeerBanned,
     PeerJoined,
     PeerLeft,
     PieceCorrupt,
@@ -108,7 +109,7 @@ def test_held_bytes(sample):
                 "peers": ["127.0.0.1:1"],
                 "guilty": "127.0.0.1:1",
             },
-            "piece 7 is corrupt, dropping 127.0.0.1:1",
+            "piece 7 is corrupt, sent by 127.0.0.1:1 alone",
         ),
         (
             PieceCorrupt(7, [ONE, TWO], None),
@@ -118,7 +119,12 @@ def test_held_bytes(sample):
                 "peers": ["127.0.0.1:1", "127.0.0.1:2"],
                 "guilty": None,
             },
-            "piece 7 is corrupt, sent by 127.0.0.1:1, 127.0.0.1:2; one of them will send it alone",
+            "piece 7 is corrupt, sent by 127.0.0.1:1, 127.0.0.1:2; it will show who lied",
+        ),
+        (
+            PeerBanned(("127.0.0.1", 1), 7),
+            {"event": "peer banned", "address": "127.0.0.1:1", "index": 7},
+            "banned 127.0.0.1:1: it sent blocks of piece 7 with the wrong hash",
         ),
         (
             DiskFailed(7, StorageError("gone")),

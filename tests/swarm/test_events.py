@@ -16,6 +16,7 @@ from peerwire import (
 from peerwire.swarm.events import (
     DialFailed,
     DiskFailed,
+    PeerBanned,
     PeerJoined,
     PeerLeft,
     PieceCorrupt,
@@ -66,11 +67,14 @@ REFUSED = closed(
             "0 bytes into its handshake; giving up",
         ),
         (PieceVerified(7), "piece 7 verified"),
-        (PieceCorrupt(7, [ONE], ONE), "piece 7 is corrupt, dropping 127.0.0.1:6881"),
+        (PieceCorrupt(7, [ONE], ONE), "piece 7 is corrupt, sent by 127.0.0.1:6881 alone"),
         (
             PieceCorrupt(7, [ONE, SIX], None),
-            "piece 7 is corrupt, sent by 127.0.0.1:6881, [::1]:6881; "
-            "one of them will send it alone",
+            "piece 7 is corrupt, sent by 127.0.0.1:6881, [::1]:6881; it will show who lied",
+        ),
+        (
+            PeerBanned(PLACE, 7),
+            "banned example.org:6881: it sent blocks of piece 7 with the wrong hash",
         ),
         (
             DiskFailed(7, StorageError("can't read /x: gone")),

@@ -415,11 +415,15 @@ def spoil(picker, *peers):
     return None
 
 
+def blamed(blame):
+    return (blame.index, blame.peers, blame.alone)
+
+
 def test_who_gave_a_corrupt_piece_alone_is_guilty_and_not_asked_again():
     picker = make(1, blocks=3)
     picker.add_peer("bad", PieceSet.full(1))
     picker.add_peer("good", PieceSet.full(1))
-    assert spoil(picker, "bad") == (0, ("bad",), True)
+    assert blamed(spoil(picker, "bad")) == (0, ("bad",), True)
     assert picker.suspects(0) == {"bad"}
     assert picker.pick("bad", 3) == []
     assert not picker.interesting("bad")
@@ -430,13 +434,17 @@ def test_after_a_shared_failure_one_peer_alone_is_asked():
     picker = make(1, blocks=3)
     for peer in "abc":
         picker.add_peer(peer, PieceSet.full(1))
-    assert spoil(picker, "a", "b") == (0, ("a", "b"), False)
+    blame = spoil(picker, "a", "b")
+    assert blamed(blame) == (0, ("a", "b"), False)
+    assert blame.senders == {Block(0, 0, BLOCK): "a", Block(0, BLOCK, BLOCK): "b"} | {
+        Block(0, 2 * BLOCK, BLOCK): "a"
+    }
     blocks = picker.pick("b", 2)
     assert len(blocks) == 2
     assert picker.pick("a", 3) == []
     assert not picker.received("a", 0, 0).new  # a late block of the first attempt
     deliver(picker, "b", blocks)
-    assert spoil(picker, "b") == (0, ("b",), True)
+    assert blamed(spoil(picker, "b")) == (0, ("b",), True)
     assert finish(picker, "a") == [0]
     assert picker.suspects(0) == frozenset()
 
@@ -496,7 +504,41 @@ def test_a_whole_piece_stays_when_its_peer_goes():
     deliver(picker, "a", picker.pick("a", 3))
     picker.remove_peer("a")
     assert picker.pick("c", 3) == []
-    assert picker.corrupt(0) == (0, ("a",), True)
+    assert blamed(picker.corrupt(0)) == (0, ("a",), True)
+
+
+def test_what_a_liar_gave_of_other_pieces_is_asked_for_again():
+    picker = make(2, blocks=3)
+    for peer in ("liar", "good"):
+        picker.add_peer(peer, PieceSet.full(2))
+    mine, yours = picker.pick("liar", 2), picker.pick("good", 1)
+    assert {block.index for block in mine} == {block.index for block in yours}
+    deliver(picker, "liar", mine)
+    picker.remove_peer("liar")  # it may be gone by then
+    picker.disown(lambda peer: peer == "liar")
+    assert set(picker.pick("good", 2)) == set(mine)
+    result = deliver(picker, "good", [*mine, *yours])
+    assert result[-1].whole
+    blame = picker.corrupt(yours[0].index)
+    assert blame.peers == ("good",)
+
+
+def test_a_piece_of_which_a_liar_gave_all_there_was_starts_anew():
+    picker = make(1, blocks=3)
+    for peer in ("liar", "good"):
+        picker.add_peer(peer, PieceSet.full(1))
+    deliver(picker, "liar", picker.pick("liar", 2))
+    picker.disown(lambda peer: peer == "liar")
+    assert len(picker.pick("good", 3)) == 3
+
+
+def test_a_piece_that_is_whole_is_judged_by_its_hash():
+    picker = make(1, blocks=3)
+    picker.add_peer("liar", PieceSet.full(1))
+    deliver(picker, "liar", picker.pick("liar", 3))
+    picker.disown(lambda peer: peer == "liar")
+    picker.verified(0)
+    assert picker.done
 
 
 def test_only_a_whole_piece_can_be_corrupt():
@@ -644,6 +686,14 @@ class Download(RuleBasedStateMachine):
         if self.asked.get(key):
             block = self.asked[key].pop(place % len(self.asked[key]))
             self.picker.failed(key, block)
+
+    @rule(key=keys)
+    def disown(self, key):
+        self.picker.disown(lambda peer: peer == key)
+        for index in set(self.got) - self.whole:
+            for begin, giver in list(self.got[index].items()):
+                if giver == key:
+                    del self.got[index][begin]
 
     @precondition(lambda self: self.whole)
     @rule(place=places)

@@ -222,13 +222,14 @@ async def test_a_peer_that_alone_sends_a_wrong_piece_is_dropped_for_good(join, l
     told = await fails(taker)
     assert told == (
         f"1 of 1 pieces missing and no peer left: 127.0.0.1:{port}: "
-        "it sent a piece with the wrong hash"
+        "it sent blocks of piece 0 with the wrong hash"
     )
     (joined,) = taker.told(PeerJoined)
     assert taker.told(PieceCorrupt) == [PieceCorrupt(0, [joined.peer], joined.peer)]
-    assert taker.told(PeerLeft)[0].closed.reason == "it sent piece 0 with the wrong hash"
+    assert taker.told(PeerLeft)[0].closed.reason == "it sent blocks of piece 0 with the wrong hash"
     assert failed(taker) == [
-        f"no connection to 127.0.0.1:{port}: it sent a piece with the wrong hash; giving up"
+        f"no connection to 127.0.0.1:{port}: it sent blocks of piece 0 with the wrong hash; "
+        "giving up"
     ]
     await clock.advance(1000)
     await turns()

@@ -48,8 +48,8 @@ class Dialling:
 
     Args:
         connect: Connects to a host and port.
-        exchange: Exchanges pieces with who is there until the connection ends; raises `Unwanted`
-            where it is not to be kept.
+        exchange: Exchanges pieces with who is there until the connection ends; told whether our
+            own side has asked for the address. Raises `Unwanted` where it is not to be kept.
         redial: How often to dial an address.
         enough: Says whether nobody is needed any more.
         on_failed: Told of each dial that came to nothing.
@@ -62,7 +62,7 @@ class Dialling:
     def __init__(
         self,
         connect: Callable[[str, int], Awaitable[Peer]],
-        exchange: Callable[[Peer], Awaitable[None]],
+        exchange: Callable[[Peer, bool], Awaitable[None]],
         redial: Redial,
         *,
         enough: Callable[[], bool],
@@ -107,7 +107,7 @@ class Dialling:
     async def _dial(self, address: tuple[str, int], redial: Redial, hearsay: bool) -> None:
         failures = 0
         while not self._enough():
-            connected, error = await self._dial_once(address)
+            connected, error = await self._dial_once(address, invited=not hearsay)
             if self._enough():
                 return
             brought = connected is not None and connected.downloaded > 0
@@ -121,14 +121,16 @@ class Dialling:
                 return
             await asyncio.sleep(redial.pause(failures))
 
-    async def _dial_once(self, address: tuple[str, int]) -> tuple[Peer | None, PeerWireError]:
+    async def _dial_once(
+        self, address: tuple[str, int], *, invited: bool
+    ) -> tuple[Peer | None, PeerWireError]:
         """Returns who was exchanged with, if anybody was, and what ended it."""
         try:
             peer = await self._connect(*address)
         except PeerWireError as error:
             return None, error
         try:
-            await self._exchange(peer)
+            await self._exchange(peer, invited)
         except Unwanted as error:
             await peer.close(str(error))
             return None, error

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import MetainfoError, RequestRejected, RequestTimeout, StorageError
 from ..limits import BLOCK_LENGTH
+from .admission import Sender
 from .events import PieceCorrupt, PieceVerified
+from .evidence import Evidence
 from .picker import Block
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ class Download:
         picker: What to ask of whom.
         on_verified: Told of each piece that is on disk.
         on_corrupt: Told of each piece whose hash was wrong.
+        on_liar: Told of who has sent wrong blocks, and of which piece.
         on_useless: Told of each peer that is not worth keeping, and why.
         on_failure: Told of the error, when the disk fails or the torrent contradicts itself.
     """
@@ -111,6 +114,7 @@ class Download:
         *,
         on_verified: Callable[[PieceVerified], None],
         on_corrupt: Callable[[PieceCorrupt], None],
+        on_liar: Callable[[Sender, int], None],
         on_useless: Callable[[Peer, str], None],
         on_failure: Callable[[StorageError | MetainfoError], None],
     ) -> None:
@@ -119,10 +123,12 @@ class Download:
         self._picker = picker
         self._on_verified = on_verified
         self._on_corrupt = on_corrupt
+        self._on_liar = on_liar
         self._on_useless = on_useless
         self._on_failure = on_failure
         self._incoming: dict[int, _Incoming] = {}
         self._pipelines: dict[Peer, _Pipeline] = {}
+        self._evidence: Evidence[Sender] = Evidence()
         self._unwritten = 0
         self._writes: set[asyncio.Task[None]] = set()
         self._refilling: asyncio.Handle | None = None  # there once everybody is to be asked
@@ -322,13 +328,29 @@ class Download:
             self._picker.verified(index)
             for pipeline in self._pipelines.values():
                 pipeline.refused.discard(index)
+            for liar in self._evidence.verified(index, memory):
+                self._convict(liar, index)
             self._on_verified(PieceVerified(index))
         else:
-            blame = self._picker.corrupt(index)
-            guilty = blame.peers[0] if blame.alone else None
-            self._on_corrupt(PieceCorrupt(index, list(blame.peers), guilty))
+            self._corrupt(index, memory)
         if held_up or not good:
             self._refill_all_soon()
+
+    def _corrupt(self, index: int, memory: memoryview) -> None:
+        """Drops whoever sent all of a piece that is wrong; of several, keeps what will tell who."""
+        blame = self._picker.corrupt(index)
+        senders = {block: Sender.of(peer) for block, peer in blame.senders.items()}
+        guilty = blame.peers[0] if blame.alone else None
+        self._on_corrupt(PieceCorrupt(index, list(blame.peers), guilty))
+        if guilty is not None:
+            self._convict(Sender.of(guilty), index)
+        else:
+            self._evidence.corrupt(index, memory, senders)
+
+    def _convict(self, liar: Sender, index: int) -> None:
+        self._picker.disown(lambda peer: Sender.of(peer).identity == liar.identity)
+        self._on_liar(liar, index)
+        self._refill_all_soon()
 
 
 def _wants_nothing(peer: Peer) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DialFailed",
     "DiskFailed",
+    "PeerBanned",
     "PeerJoined",
     "PeerLeft",
     "PieceCorrupt",
@@ -91,7 +92,8 @@ class PieceCorrupt:
     Attributes:
         index: The piece.
         peers: Who sent parts of it.
-        guilty: The one who sent all of it, and is dropped; None while several share the blame.
+        guilty: The one who sent all of it; None if several did. Who lied is told by `PeerBanned`,
+            as soon as it is known.
     """
 
     index: int
@@ -100,9 +102,26 @@ class PieceCorrupt:
 
     def __str__(self) -> str:
         if self.guilty is not None:
-            return f"piece {self.index} is corrupt, dropping {written(self.guilty.address)}"
+            return f"piece {self.index} is corrupt, sent by {written(self.guilty.address)} alone"
         suspects = ", ".join(written(peer.address) for peer in self.peers)
-        return f"piece {self.index} is corrupt, sent by {suspects}; one of them will send it alone"
+        return f"piece {self.index} is corrupt, sent by {suspects}; it will show who lied"
+
+
+@dataclass(slots=True)
+class PeerBanned:
+    """A peer has sent wrong blocks of a piece; it is not exchanged with any more.
+
+    Attributes:
+        address: Where it was connected, when it sent them.
+        index: The piece.
+    """
+
+    address: tuple[str, int]
+    index: int
+
+    def __str__(self) -> str:
+        lie = f"it sent blocks of piece {self.index} with the wrong hash"
+        return f"banned {written(self.address)}: {lie}"
 
 
 @dataclass(slots=True)
@@ -117,7 +136,7 @@ class DiskFailed:
 
 
 SwarmEvent: TypeAlias = (
-    PeerJoined | PeerLeft | DialFailed | PieceVerified | PieceCorrupt | DiskFailed
+    PeerJoined | PeerLeft | PeerBanned | DialFailed | PieceVerified | PieceCorrupt | DiskFailed
 )
 
 

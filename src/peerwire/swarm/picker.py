@@ -56,13 +56,21 @@ class Blame(NamedTuple, Generic[K]):
 
     Attributes:
         index: The piece.
-        peers: All who gave a block of it, in the order they first did.
-        alone: Whether that is one peer, which is then guilty beyond doubt.
+        senders: Who gave each of its blocks.
     """
 
     index: int  # type: ignore[assignment]
-    peers: tuple[K, ...]
-    alone: bool
+    senders: dict[Block, K]
+
+    @property
+    def peers(self) -> tuple[K, ...]:
+        """All who gave a block of it, in the order they first did."""
+        return tuple(dict.fromkeys(self.senders.values()))
+
+    @property
+    def alone(self) -> bool:
+        """Whether that is one peer, which is then guilty beyond doubt."""
+        return len(self.peers) == 1
 
 
 class _Peer(Generic[K]):
@@ -336,13 +344,31 @@ class Picker(Generic[K]):
         piece = self._started.get(index)
         if piece is None or not piece.whole:
             raise ValueError(f"piece {index} is not whole, it can't be corrupt")
-        peers = tuple(dict.fromkeys(piece.got.values()))
-        self._suspects[index] = self.suspects(index).union(peers)
+        blame = Blame(index, {piece.block(number): who for number, who in piece.got.items()})
+        self._suspects[index] = self.suspects(index).union(blame.peers)
         self._restart(piece)
-        alone = len(peers) == 1
-        if alone and peers[0] in self._peers:
-            self.peer_lost(peers[0], index)
-        return Blame(index, peers, alone)
+        if blame.alone and blame.peers[0] in self._peers:
+            self.peer_lost(blame.peers[0], index)
+        return blame
+
+    def disown(self, guilty: Callable[[K], bool]) -> None:
+        """Throw away the blocks that liars gave of pieces that are not whole yet.
+
+        They would make these pieces fail, too, and what others gave of them be fetched again.
+
+        Args:
+            guilty: Tells of each peer that gave any whether it is one; it may have left.
+        """
+        for piece in list(self._started.values()):
+            numbers = [number for number, who in piece.got.items() if guilty(who)]
+            if not numbers or piece.whole:
+                continue
+            for number in numbers:
+                del piece.got[number]
+                piece.free.append(number)
+            self._loose[piece.index] = piece
+            if not piece.asked and not piece.got:
+                self._restart(piece)
 
     def suspects(self, index: int) -> frozenset[K]:
         """All who gave blocks to failed attempts at this piece; none once it is verified."""

@@ -19,15 +19,16 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..pieces import PieceSet
 from ..state import Role
 from ..torrent.padding import Padding
+from .admission import DEFAULT_SWARM_LIMITS, Admission, Sender, SwarmLimits
 from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
 from .dialling import Dialling, Redial, Unwanted
 from .disguise import Disguise
 from .download import Download
 from .events import (
     DiskFailed,
+    PeerBanned,
     PeerJoined,
     PeerLeft,
-    PieceCorrupt,
     PieceVerified,
     SwarmEvent,
     why,
@@ -70,6 +71,7 @@ class Swarm:
         peer_id: Our peer id; made up when left out.
         encryption: How those are dialled whom we dial, as `connect` has it.
         limits: The bounds to hold them to.
+        swarm_limits: The bounds to hold all peers together to.
         slots: How many interested peers are unchoked at once.
         super_seed: Whether to seed so that each piece is given about once (BEP 16): to pass for
             a peer with nothing, and show each peer a piece at a time. For first seeds only.
@@ -95,6 +97,7 @@ class Swarm:
         peer_id: bytes | None = None,
         encryption: Encryption | str = Encryption.PREFER,
         limits: Limits = DEFAULT_LIMITS,
+        swarm_limits: SwarmLimits = DEFAULT_SWARM_LIMITS,
         slots: int = DEFAULT_SLOTS,
         super_seed: bool = False,
         redial: Redial | None = None,
@@ -121,7 +124,8 @@ class Swarm:
             disk,
             self.picker,
             on_verified=self._verified,
-            on_corrupt=self._corrupt,
+            on_corrupt=on_event,
+            on_liar=self._ban,
             on_useless=lambda peer, reason: self._do(peer.close(reason)),
             on_failure=self._fail,
         )
@@ -140,7 +144,7 @@ class Swarm:
         self._choker: Choker[Peer] = Choker(slots)
         self._disguise = Disguise(metainfo.num_pieces) if super_seed else None
         self._uploads: dict[Peer, Upload] = {}
-        self._banned: set[tuple[str, bytes]] = set()  # IP address and peer id
+        self._admission = Admission(swarm_limits, self.peer_id, self.peers)
         self._chores: set[asyncio.Task[None]] = set()
         self._rechoking: asyncio.Handle | None = None  # there once it is to be decided anew
         self._closing = False
@@ -184,7 +188,7 @@ class Swarm:
     async def welcome(self, peer: Peer) -> None:
         """Takes in a peer that came to us: a handler for `serve`."""
         try:
-            await self._exchange(peer)
+            await self._exchange(peer, invited=False)
         except Unwanted as error:
             await peer.close(str(error))
 
@@ -286,13 +290,21 @@ class Swarm:
         if self._pex is not None and not self.done and not self._closing:
             self._pex.dial_more()
 
-    async def _exchange(self, peer: Peer) -> None:
+    async def _exchange(self, peer: Peer, invited: bool) -> None:
         """Exchanges pieces with a peer until one side closes the connection.
+
+        Args:
+            peer: The peer.
+            invited: Whether our own side asked for its address, and not some other peer.
 
         Raises:
             Unwanted: Not with this one.
         """
-        self._admit(peer)
+        if self._closing:
+            raise Unwanted("the swarm is closing")
+        for other, reason in self._admission.admit(peer, self._loop.time(), invited=invited):
+            self._do(other.close(reason))
+        peer.set_num_pieces(self.metainfo.num_pieces)
         disguise = self._disguise
         have = self.have if disguise is None else disguise.meet(peer)
         upload = Upload(peer, self.metainfo, self.disk, have, on_failure=self._unreadable)
@@ -320,28 +332,7 @@ class Swarm:
             self._tell(PeerLeft(peer, peer.closed))
             self._dial_more()
             self._fail_if_alone()
-        self._check_ban(peer)
-
-    def _admit(self, peer: Peer) -> None:
-        """Raises `Unwanted` for a peer that is not to stay; makes room for one that is."""
-        if self._closing:
-            raise Unwanted("the swarm is closing")
-        self._check_ban(peer)
-        for other in self.peers:
-            if other.peer_id != peer.peer_id or other.closed is not None:
-                continue
-            twice = f"it is connected already, as {written(other.address)}"
-            # Of two connections that cross, both sides have to keep the same: the one that the
-            # side with the higher id has dialled.
-            ours = Role.INITIATOR if self.peer_id > peer.peer_id else Role.RESPONDER
-            if other.wire.role is peer.wire.role or other.wire.role is ours:
-                raise Unwanted(twice)
-            self._do(other.close(twice))
-        peer.set_num_pieces(self.metainfo.num_pieces)
-
-    def _check_ban(self, peer: Peer) -> None:
-        if (peer.address[0], peer.peer_id) in self._banned:
-            raise Unwanted("it sent a piece with the wrong hash")
+        self._admission.check(peer)
 
     # What comes of it
 
@@ -377,12 +368,10 @@ class Swarm:
         if peer.peer_pieces.complete:
             self._do(peer.close(NOTHING_LEFT))
 
-    def _corrupt(self, event: PieceCorrupt) -> None:
-        self._tell(event)
-        guilty = event.guilty
-        if guilty is not None:
-            self._banned.add((guilty.address[0], guilty.peer_id))
-            self._do(guilty.close(f"it sent piece {event.index} with the wrong hash"))
+    def _ban(self, liar: Sender, index: int) -> None:
+        self._tell(PeerBanned(liar.address, index))
+        for peer in self._admission.ban(liar, index):
+            self._do(peer.close(f"it sent blocks of piece {index} with the wrong hash"))
 
     def _unreadable(self, index: int, error: StorageError) -> None:
         self.have.discard(index)
