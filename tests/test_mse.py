@@ -157,8 +157,8 @@ def test_payload_in_the_same_segment_is_not_lost(method):
 
 
 def test_without_an_initial_payload():
-    a, b = pair(payload=b"")
-    run(a, b)
+    _, b = pair()
+    run(Initiator(INFO_HASH, BOTH, random=counting(1)), b)
     assert b.rest == b""
 
 
@@ -177,36 +177,62 @@ def test_a_slow_cipher_is_told_of_where_the_payload_goes_through_it(method, warn
 @pytest.mark.parametrize("role", [0, 1])
 def test_a_public_key_that_gives_the_secret_away(key, role):
     side = pair()[role]
-    with pytest.raises(EncryptionError, match="public key"):
+    with pytest.raises(EncryptionError) as raised:
         side.receive_data(key.to_bytes(96, "big"))
+    assert str(raised.value) == (
+        "the peer's public key is one of those that make every secret known (MSE)"
+    )
+
+
+@pytest.mark.parametrize("key", [2, PRIME - 2])
+@pytest.mark.parametrize("role", [0, 1])
+def test_the_first_and_the_last_public_key(key, role):
+    side = pair()[role]
+    side.data_to_send()
+    side.receive_data(key.to_bytes(96, "big"))
+    assert side.data_to_send() != b""
 
 
 def test_methods_that_do_not_meet():
-    with pytest.raises(EncryptionError, match="offers"):
+    with pytest.raises(
+        EncryptionError, match=r"^the peer offers .*RC4.* where .*PLAINTEXT"
+    ) as raised:
         run(*pair(RC4, PLAINTEXT))
+    assert raised.value.rule == "MSE"
 
 
 def test_a_torrent_that_is_not_served():
-    with pytest.raises(EncryptionError, match="not served"):
+    with pytest.raises(EncryptionError) as raised:
         run(*pair(torrents=[OTHER]))
+    assert str(raised.value) == "the torrent that it asks for is not served here (MSE)"
+
+
+def no_sync(what):
+    return (
+        f"no {what} within 512 bytes of padding: "
+        "it does not know the torrent, or does not speak encryption (MSE)"
+    )
 
 
 def test_no_synchronization_within_the_bound():
     _, b = pair()
     b.receive_data(bytes(95) + b"\5" + bytes(MAX_PAD + 19))
     assert b.held == MAX_PAD + 19
-    with pytest.raises(EncryptionError, match="within 512 bytes"):
+    with pytest.raises(EncryptionError) as raised:
         b.receive_data(b"\0")
+    assert str(raised.value) == no_sync("HASH(req1 S)")
     a, _ = pair()
-    with pytest.raises(EncryptionError, match="within 512 bytes"):
+    with pytest.raises(EncryptionError) as raised:
         a.receive_data(bytes(95) + b"\5" + bytes(MAX_PAD + 8))
+    assert str(raised.value) == no_sync("verification")
 
 
 @pytest.mark.parametrize("role", [0, 1])
 def test_what_comes_after_a_failure_is_dropped(role):
     side = pair()[role]
     with pytest.raises(EncryptionError):
-        side.receive_data(bytes(96))
+        side.receive_data(bytes(1000))
+    assert side.held == 0
     side.receive_data(bytes(100_000))
     assert side.held == 0
     assert side.method is None
@@ -221,8 +247,41 @@ def test_a_pad_one_byte_too_long_in_one_segment():
     rest = a.data_to_send()
     _, fresh = pair()
     first = run(*pair())[0][:96]
-    with pytest.raises(EncryptionError, match="513"):
+    with pytest.raises(EncryptionError) as raised:
         fresh.receive_data(first + bytes(MAX_PAD + 1) + rest)
+    assert str(raised.value) == "a pad of 513 bytes; 512 is the most (MSE)"
+
+
+def padding(length, seed):
+    """Randomness that makes every pad as long as that."""
+    other = counting(seed)
+    return lambda count: length.to_bytes(4) if count == 4 else other(count)
+
+
+@pytest.mark.parametrize("length", [0, MAX_PAD])
+@pytest.mark.parametrize("split", [None, 1])
+def test_all_pads_empty_and_all_as_long_as_may_be(length, split):
+    a = Initiator(INFO_HASH, BOTH, PAYLOAD, padding(length, 1))
+    b = Responder(SkeyTable([INFO_HASH]), BOTH, padding(length, 2))
+    said = run(a, b, split)
+    assert [len(stream) for stream in said] == [
+        96 + length + 20 + 20 + 8 + 4 + 2 + length + 2 + len(PAYLOAD),
+        96 + length + 8 + 4 + 2 + length,
+    ]
+    assert a.method is b.method is RC4
+    assert b.rest == PAYLOAD
+
+
+def test_the_first_mark_ends_the_pad():
+    """What follows it may look the same, and is not pad."""
+    first, _ = run(*pair())
+    secret = pow(
+        pow(2, int.from_bytes(counting(2)(20)), PRIME), int.from_bytes(counting(1)(20)), PRIME
+    )
+    mark = sha1(b"req1" + secret.to_bytes(96)).digest()
+    _, b = pair()
+    with pytest.raises(EncryptionError, match="not served"):
+        b.receive_data(first[:96] + mark + mark)
 
 
 class Crooked(Initiator):
@@ -239,18 +298,25 @@ class Crooked(Initiator):
 @pytest.mark.parametrize(
     ("say", "error"),
     [
-        (b"\1" + bytes(7) + b"\0\0\0\3" + bytes(4), "eight zero bytes"),
-        (bytes(8) + b"\0\0\0\0" + bytes(4), "offers"),
-        (bytes(8) + b"\0\0\0\4" + bytes(4), "offers"),
-        (bytes(8) + b"\0\0\0\3" + b"\2\1" + bytes(515), "513 bytes"),
-        (bytes(8) + b"\0\0\0\3" + b"\xff\xff", "65535 bytes"),
-        (bytes(8) + b"\0\0\0\3" + b"\0\0" + b"\0\x45", "initial payload of 69"),
+        (
+            b"\1" + bytes(7) + b"\0\0\0\3" + bytes(4),
+            "the verification is not eight zero bytes",
+        ),
+        (bytes(8) + b"\0\0\0\0" + bytes(4), "the peer offers"),
+        (bytes(8) + b"\0\0\0\4" + bytes(4), "the peer offers"),
+        (bytes(8) + b"\0\0\0\3" + b"\2\1" + bytes(515), "a pad of 513 bytes; 512 is the most"),
+        (bytes(8) + b"\0\0\0\3" + b"\xff\xff", "a pad of 65535 bytes; 512 is the most"),
+        (
+            bytes(8) + b"\0\0\0\3" + b"\0\0" + b"\0\x45",
+            "an initial payload of 69 bytes; 68 is the most",
+        ),
     ],
 )
 def test_what_an_initiator_may_not_say(say, error):
     _, b = pair()
-    with pytest.raises(EncryptionError, match=error) as raised:
+    with pytest.raises(EncryptionError) as raised:
         run(Crooked(say), b)
+    assert str(raised.value).startswith(error)
     assert raised.value.rule == "MSE"
 
 
@@ -266,17 +332,21 @@ class CrookedResponder(Responder):
 @pytest.mark.parametrize(
     ("say", "error"),
     [
-        (bytes(8) + b"\0\0\0\0" + bytes(2), "exactly one"),
-        (bytes(8) + b"\0\0\0\3" + bytes(2), "exactly one"),
-        (bytes(8) + b"\0\0\0\4" + bytes(2), "exactly one"),
-        (bytes(8) + b"\0\0\0\1" + bytes(2), "PLAINTEXT, which was not offered"),
-        (bytes(8) + b"\0\0\0\2" + b"\2\1" + bytes(513), "513 bytes"),
+        (bytes(8) + b"\0\0\0\0" + bytes(2), "crypto_select 0x0; it is exactly one method"),
+        (bytes(8) + b"\0\0\0\3" + bytes(2), "crypto_select 0x3; it is exactly one method"),
+        (bytes(8) + b"\0\0\0\4" + bytes(2), "crypto_select 0x4; it is exactly one method"),
+        (
+            bytes(8) + b"\0\0\0\1" + bytes(2),
+            "the peer selected PLAINTEXT, which was not offered",
+        ),
+        (bytes(8) + b"\0\0\0\2" + b"\2\1" + bytes(513), "a pad of 513 bytes; 512 is the most"),
     ],
 )
 def test_what_a_responder_may_not_say(say, error):
     a, _ = pair(offered=RC4)
-    with pytest.raises(EncryptionError, match=error):
+    with pytest.raises(EncryptionError) as raised:
         run(a, CrookedResponder(say))
+    assert str(raised.value) == f"{error} (MSE)"
 
 
 @given(st.binary(max_size=2000))
@@ -306,12 +376,13 @@ def test_any_byte_changed_is_an_error_or_a_wait_and_never_another_torrent(data):
 
 
 def test_a_side_that_allows_nothing_is_refused():
-    with pytest.raises(ValueError, match="no method"):
+    with pytest.raises(ValueError, match=r"^no method is allowed; allow RC4, plaintext, or both$"):
         Responder(SkeyTable(), CryptoMethod(0))
 
 
 def test_a_responder_is_silent_until_it_is_spoken_to():
     _, b = pair()
+    assert b.info_hash is None
     assert b.data_to_send() == b""
     b.receive_data(bytes(50))
     assert b.data_to_send() == b""
@@ -338,10 +409,13 @@ def test_a_table_follows_torrents_that_come_and_go():
 def test_a_table_hashes_each_torrent_once_however_often_it_is_asked_in_vain(monkeypatch):
     hashed = []
     monkeypatch.setattr(mse, "skey_hash", lambda info_hash: hashed.append(info_hash) or info_hash)
-    table = SkeyTable([INFO_HASH, OTHER])
+    torrents = [INFO_HASH, OTHER]
+    table = SkeyTable(torrents)
     for _ in range(3):
         assert table(b"n" * 20) is None
-    assert sorted(hashed) == sorted([INFO_HASH, OTHER])
+    torrents.append(b"n" * 20)
+    assert table(b"n" * 20) == b"n" * 20
+    assert sorted(hashed) == sorted(torrents)
 
 
 def test_pads_are_of_every_length_and_random():
