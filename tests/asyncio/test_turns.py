@@ -1,4 +1,4 @@
-"""Costly steps, one a turn of the event loop."""
+"""Costly steps, which take turns with all else on the event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,15 @@ class Worker:
         raise RuntimeError(self.name)
 
 
-async def test_one_a_turn_in_their_order_and_all_else_between():
+@pytest.fixture
+def time(monkeypatch):
+    """What time it is, as a list of one: it moves when a test moves it."""
+    now = [1000.0]
+    monkeypatch.setattr("peerwire.asyncio.turns.monotonic", lambda: now[0])
+    return now
+
+
+async def test_one_a_turn_in_their_order_and_all_else_between(time):
     notes = []
     workers = [Worker(notes, name) for name in "abc"]
     for worker in workers:
@@ -38,7 +46,25 @@ async def test_one_a_turn_in_their_order_and_all_else_between():
     assert notes[-1] == "a"
 
 
-async def test_one_that_comes_during_a_step_waits_for_the_next_turn():
+async def test_together_they_may_take_as_long_as_all_else_did(time):
+    notes = []
+
+    class Slow(Worker):
+        def step(self):
+            super().step()
+            time[0] += 0.5
+
+    workers = [Slow(notes, name) for name in "abcdefgh"]
+    for worker in workers:
+        wait_for_turn(worker.step)
+    for busy in (0.0, 1.75, 0.25, 0.75):
+        time[0] += busy  # all else, before the next turn
+        await asyncio.sleep(0)
+        notes.append(busy)
+    assert notes == ["a", 0.0, "b", "c", "d", "e", 1.75, "f", 0.25, "g", "h", 0.75]
+
+
+async def test_one_that_comes_during_a_step_waits_for_the_next_turn(time):
     notes = []
     late = Worker(notes, "late")
 
@@ -55,7 +81,7 @@ async def test_one_that_comes_during_a_step_waits_for_the_next_turn():
     assert notes == ["first", "late"]
 
 
-async def test_a_step_that_fails_takes_nobody_elses_turn(tidy):
+async def test_a_step_that_fails_takes_nobody_elses_turn(tidy, time):
     notes = []
     bad, good = Worker(notes, "bad"), Worker(notes, "good")
     wait_for_turn(bad.fail)
@@ -67,7 +93,7 @@ async def test_a_step_that_fails_takes_nobody_elses_turn(tidy):
     tidy.clear()
 
 
-async def test_what_is_gone_is_not_called():
+async def test_what_is_gone_is_not_called(time):
     notes = []
     gone, here = Worker(notes, "gone"), Worker(notes, "here")
     wait_for_turn(gone.step)
