@@ -126,7 +126,7 @@ def decode(payload: bytes) -> HolepunchMessage:
         )
     end = 2 + _LENGTHS[payload[1]]
     endpoint, code = payload[2:end], payload[end:]
-    if len(code) not in _CODE_LENGTHS[payload[0]]:
+    if len(payload) - end not in _CODE_LENGTHS[payload[0]]:
         raise ValueError(f"it has {len(payload)} bytes, not {end + 4} (BEP 55)")
     ip, port = unpack(endpoint)
     if payload[0] == RendezvousFailed.kind:
