@@ -8,7 +8,7 @@ is too long from the four bytes of its length prefix alone.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .errors import InvalidHandshake, MessageTooBig, RemoteProtocolError
 from .handshake import PROTOCOL
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Framing"]
 
+#: Makes the message whose payload begins at a position.
+Decoder: TypeAlias = "Callable[[memoryview, int], Message]"
+
 _U32 = Struct(">I")
 _PIECE_HEAD = Struct(">II")
 _PIECE_ID = Piece.id
@@ -56,20 +59,23 @@ _KEEP_ALIVE = KeepAlive()
 (_SECOND_HANDSHAKE,) = _U32.unpack_from(PROTOCOL)
 
 
-def _fixed(kind: type[Message], layout: str = "") -> tuple[int, Callable[[Buffer], Message]]:
+def _fixed(kind: type[Message], layout: str = "") -> tuple[int, Decoder]:
     """Returns the exact payload length of a message of fixed layout, and what decodes it."""
     if not layout:
         message = kind()  # no fields: one object stands for all of them
-        return 0, lambda _view: message
+        return 0, lambda _view, _position: message
     struct = Struct(layout)
-    unpack = struct.unpack
-    return struct.size, lambda view: kind(*unpack(view))
+    unpack = struct.unpack_from
+    return struct.size, lambda view, position: kind(*unpack(view, position))
 
 
 def _ranged(
     kind: type[HashRequest] | type[HashReject],
-) -> tuple[int, Callable[[Buffer], Message]]:
-    return RANGE_LENGTH, lambda view: kind(HashRange.decode(view))
+) -> tuple[int, Decoder]:
+    def decode(view: memoryview, position: int) -> Message:
+        return kind(HashRange.decode(view[position : position + RANGE_LENGTH]))
+
+    return RANGE_LENGTH, decode
 
 
 #: Message id to (payload length, decoder); the length of those of any length is checked elsewhere.
@@ -180,13 +186,13 @@ class Framing:
                 raise self._wrong_length(message_id, length - 1, f"at least {_PIECE_MIN - 1}")
             index, begin = _PIECE_HEAD.unpack_from(view, position + 5)
             return Piece(index, begin, view[position + 13 : position + 4 + length])
-        payload = view[position + 5 : position + 4 + length]
         fixed = _FIXED.get(message_id)
         if fixed is not None:
             size, decode = fixed
             if length - 1 != size:
                 raise self._wrong_length(message_id, length - 1, f"{size}")
-            return decode(payload)
+            return decode(view, position + 5)
+        payload = view[position + 5 : position + 4 + length]
         if message_id == Bitfield.id:
             return Bitfield(bytes(payload))
         if message_id == Extended.id:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .hashes import HashRange
+    from .requests import BlockKey
     from .wire import Wire
 
 __all__ = ["RECEIVERS", "check_against_num_pieces"]
@@ -117,9 +118,10 @@ def _have_none(wire: Wire, message: HaveNone) -> bool:
 
 def _request(wire: Wire, message: Request) -> bool:
     wire._check_index(message, RemoteProtocolError)
-    why_not = _why_not_served(wire, message)
+    key = (message.index, message.begin, message.length)
+    why_not = _why_not_served(wire, key)
     if why_not is None:
-        wire._peer_requests.add(message)
+        wire._peer_requests.pending[key] = message
         return True
     wire._note("!", f"{message} not served: {why_not}")
     if wire.fast:
@@ -127,23 +129,25 @@ def _request(wire: Wire, message: Request) -> bool:
     return False
 
 
-def _why_not_served(wire: Wire, message: Request) -> str | None:
-    if wire.am_choking and message.index not in wire.allowed_fast:
+def _why_not_served(wire: Wire, key: BlockKey) -> str | None:
+    index, _begin, length = key
+    if wire.am_choking and index not in wire.allowed_fast:
         return "choked"
-    longest = min(wire.limits.max_request, wire.limits.max_request_hard)
-    if not 0 < message.length <= longest:
+    limits, pending = wire.limits, wire._peer_requests.pending
+    if not 0 < length <= limits.max_request or length > limits.max_request_hard:
+        longest = min(limits.max_request, limits.max_request_hard)
         return f"blocks of 1 to {longest} bytes are served"
-    if (message.index, message.begin, message.length) in wire._peer_requests:
+    if key in pending:
         return "asked for already"
-    if len(wire._peer_requests) >= wire.limits.max_peer_requests:
-        return f"{len(wire._peer_requests)} requests are pending"
+    if len(pending) >= limits.max_peer_requests:
+        return f"{len(pending)} requests are pending"
     return None
 
 
 def _piece(wire: Wire, message: Piece) -> bool:
     block = message.block
     length = len(block)
-    request = wire._requests.answered((message.index, message.begin, length))
+    request = wire._requests.pending.pop((message.index, message.begin, length), None)
     if request is None:
         _unasked(wire, message)
         return False
@@ -247,6 +251,9 @@ def _extended_handshake(wire: Wire, payload: bytes) -> None:
         handshake = wire.extensions.receive_handshake(payload)
     except ValueError as cause:
         raise RemoteProtocolError(f"extended handshake: {cause}", rule=rule) from cause
+    told = wire.extensions.peer
+    if told is not None and told.reqq is not None:
+        wire.max_requests = min(told.reqq, wire.limits.max_requests)
     for refused in handshake.refused:
         wire._deviation(f"extended handshake: {refused}", rule)
     wire._events.append(handshake)

@@ -100,28 +100,31 @@ class Outstanding(Generic[K, R]):
     Args:
         max_abandoned: How many of those are remembered. Of the oldest beyond, only the number of
             answers owed is: that many answers to whatever are let pass.
+
+    Attributes:
+        pending: The requests that wait, by their key, the oldest first; to be looked at only.
     """
 
-    __slots__ = ("_abandoned", "_earliest", "_forgotten", "_max_abandoned", "_pending")
+    __slots__ = ("_abandoned", "_earliest", "_forgotten", "_max_abandoned", "pending")
 
     _RULE: ClassVar[str]
     _ADVICE: ClassVar[str]
 
     def __init__(self, max_abandoned: int) -> None:
-        self._pending: dict[K, R] = {}
+        self.pending: dict[K, R] = {}
         self._abandoned: dict[K, int] = {}
         self._forgotten = 0
         self._max_abandoned = max_abandoned
         self._earliest: float | None = None
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self.pending)
 
     def __iter__(self) -> Iterator[R]:
-        return iter(self._pending.values())
+        return iter(self.pending.values())
 
     def __contains__(self, key: K) -> bool:
-        return key in self._pending
+        return key in self.pending
 
     @property
     def next_deadline(self) -> float | None:
@@ -139,11 +142,12 @@ class Outstanding(Generic[K, R]):
             LocalProtocolError: The same is asked for already: its answer could not be told from
                 the other's.
         """
-        if request.key in self._pending:
+        key = request.key
+        if key in self.pending:
             raise LocalProtocolError(
                 f"{request} is pending already; {self._ADVICE}", rule=self._RULE
             )
-        self._pending[request.key] = request
+        self.pending[key] = request
         if request.deadline is None:
             return
         if self._earliest is None or request.deadline < self._earliest:
@@ -151,11 +155,11 @@ class Outstanding(Generic[K, R]):
 
     def get(self, key: K) -> R | None:
         """Returns the pending request that is known by this; None when there is none."""
-        return self._pending.get(key)
+        return self.pending.get(key)
 
     def answered(self, key: K) -> R | None:
         """Takes out the request that is answered; None when there is none."""
-        return self._pending.pop(key, None)
+        return self.pending.pop(key, None)
 
     def rejected(self, key: K) -> R | None:
         """Takes out the request that a reject answers; None when it was given up before.
@@ -164,8 +168,8 @@ class Outstanding(Generic[K, R]):
             KeyError: It was never made.
         """
         # An abandoned request is older than a pending one for the same: it is answered first.
-        if key in self._pending and key not in self._abandoned:
-            return self._pending.pop(key)
+        if key in self.pending and key not in self._abandoned:
+            return self.pending.pop(key)
         if self.forgive(key):
             return None
         raise KeyError(key)
@@ -177,7 +181,7 @@ class Outstanding(Generic[K, R]):
             key: The request.
             owed: Whether the peer will answer all the same (BEP 6, cancel).
         """
-        request = self._pending.pop(key, None)
+        request = self.pending.pop(key, None)
         if request is not None and owed:
             self._abandoned[key] = self._abandoned.get(key, 0) + 1
             if len(self._abandoned) > self._max_abandoned:
@@ -209,8 +213,8 @@ class Outstanding(Generic[K, R]):
 
     def clear(self) -> list[R]:
         """Forgets everything and returns what was pending, the oldest first."""
-        ended = list(self._pending.values())
-        self._pending.clear()
+        ended = list(self.pending.values())
+        self.pending.clear()
         self._abandoned.clear()
         self._forgotten = 0
         self._earliest = None
@@ -230,36 +234,40 @@ class OutgoingRequests(Outstanding[BlockKey, PendingRequest]):
 
 
 class IncomingRequests:
-    """What the peer asked of us and has not been answered, the oldest first."""
+    """What the peer asked of us and has not been answered, the oldest first.
 
-    __slots__ = ("_pending",)
+    Attributes:
+        pending: The requests, by their key; to be looked at only.
+    """
+
+    __slots__ = ("pending",)
 
     def __init__(self) -> None:
-        self._pending: dict[BlockKey, Request] = {}
+        self.pending: dict[BlockKey, Request] = {}
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self.pending)
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(self._pending.values())
+        return iter(self.pending.values())
 
     def __contains__(self, key: BlockKey) -> bool:
-        return key in self._pending
+        return key in self.pending
 
     def get(self, key: BlockKey) -> Request | None:
         """Returns the pending request for a block; None when there is none."""
-        return self._pending.get(key)
+        return self.pending.get(key)
 
     def add(self, request: Request) -> None:
         """Remembers a request that is not there yet."""
-        self._pending[request.index, request.begin, request.length] = request
+        self.pending[request.index, request.begin, request.length] = request
 
     def take(self, key: BlockKey) -> Request | None:
         """Takes out a request, to answer or to drop it; None when it is not pending."""
-        return self._pending.pop(key, None)
+        return self.pending.pop(key, None)
 
     def clear(self) -> list[Request]:
         """Forgets everything and returns what was pending, the oldest first."""
-        dropped = list(self._pending.values())
-        self._pending.clear()
+        dropped = list(self.pending.values())
+        self.pending.clear()
         return dropped

@@ -33,7 +33,7 @@ from .messages import (
 )
 from .pieces import PieceSet
 from .requests import PendingRequest
-from .state import WireState
+from .state import State, WireState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,7 +162,8 @@ class Sending(WireState):
             PeerChoked: The peer is choking us and the piece is not one it allows meanwhile.
             LocalProtocolError: The block lies outside, is asked for already, or too many are.
         """
-        self._require_open()
+        if self.state is not State.OPEN:
+            self._require_open()
         message = Request(index, begin, length)
         self._check_index(message, LocalProtocolError)
         if self.peer_choking and index not in self.peer_allowed_fast:
@@ -173,7 +174,7 @@ class Sending(WireState):
                 f"1 to {self.limits.max_request_hard} from 0 on is the rule, 16384 what all serve",
                 rule="BEP 3, peer messages: request",
             )
-        if len(self._requests) >= self.max_requests:
+        if len(self._requests.pending) >= self.max_requests:
             raise LocalProtocolError(
                 f"{len(self._requests)} requests are pending; wait for one to be answered",
                 rule="Limits.max_requests, and the peer's reqq (BEP 10)",
@@ -181,7 +182,7 @@ class Sending(WireState):
         view = None if into is None else _writable(into, length)
         request = PendingRequest(index, begin, length, deadline, view, context)
         self._requests.add(request)
-        self._send(message)
+        self._say(message)
         return request
 
     def send_cancel(self, index: int, begin: int, length: int) -> bool:
@@ -209,9 +210,10 @@ class Sending(WireState):
             Whether the peer still waits for it. If not (it cancelled, or was choked meanwhile),
             nothing is sent.
         """
-        self._require_open()
+        if self.state is not State.OPEN:
+            self._require_open()
         length = len(block)
-        if self._peer_requests.take((index, begin, length)) is None:
+        if self._peer_requests.pending.pop((index, begin, length), None) is None:
             return False
         self.uploaded += length
         self._out.append(Piece.header(index, begin, length))

@@ -143,6 +143,9 @@ class WireState:
         self.last_message: str | None = None  #: The name of the last one received.
         self.keep_alive = True  #: Whether keep-alives are sent by themselves.
 
+        #: Requests that may be outstanding to the peer: our limit, or its reqq (BEP 10).
+        self.max_requests = limits.max_requests
+
         self._num_pieces: int | None = None
         self._framing = Framing(limits.max_message)
         self._requests = OutgoingRequests(limits.max_requests)
@@ -188,14 +191,6 @@ class WireState:
     def hash_requests(self) -> OutgoingHashRequests:
         """What hashes we asked for that have not come, the oldest first (BEP 52)."""
         return self._hash_requests
-
-    @property
-    def max_requests(self) -> int:
-        """Requests that may be outstanding to the peer: our limit, or its reqq (BEP 10)."""
-        told = self.extensions.peer
-        if told is None or told.reqq is None:
-            return self.limits.max_requests
-        return min(told.reqq, self.limits.max_requests)
 
     def events_received(self) -> list[Event]:
         """Hands out what happened since the last call, in order."""
@@ -265,6 +260,10 @@ class WireState:
 
     def _send(self, message: Message) -> None:
         self._require_open()
+        self._say(message)
+
+    def _say(self, message: Message) -> None:
+        """Sends a message on a wire that is known to be open."""
         self._out.append(message.encode())
         self._count_sent(message.name)
         if self.trace is not None:
@@ -294,7 +293,7 @@ class WireState:
         self._note(">", handshake)
 
     def _count_sent(self, name: str) -> None:
-        if name not in _ASIDES:
+        if not self._chatting and name not in _ASIDES:
             self._chatting = True
         self._timers.sent_since_tick = True
         self.messages_sent[name] = self.messages_sent.get(name, 0) + 1

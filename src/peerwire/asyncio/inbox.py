@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..messages import Bitfield, Extended, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from ..errors import ConnectionClosed
     from ..limits import Limits
@@ -20,6 +20,13 @@ __all__ = ["Inbox", "Received", "Reader"]
 #: What iterating over a peer yields: a `Message`, an `ExtendedHandshake`, a `RequestEnded`, or
 #: whatever an extension makes of its messages.
 Received: TypeAlias = object
+
+#: The bytes that an item holds of its own; those of blocks are bounded by the requests for them.
+_PAYLOADS: dict[type, Callable[[Any], int]] = {
+    Bitfield: lambda item: len(item.bits),
+    Extended: lambda item: len(item.payload),
+    Unknown: lambda item: len(item.payload),
+}
 
 #: What all inboxes share that never held an item; nothing is ever put there.
 _NO_SIZES: deque[int] = deque(maxlen=0)
@@ -38,8 +45,8 @@ class Reader:
     def __aiter__(self) -> Reader:
         return self
 
-    async def __anext__(self) -> Received:
-        return await self._inbox.get()
+    def __anext__(self) -> Coroutine[None, None, Received]:
+        return self._inbox.get()
 
 
 class Inbox:
@@ -61,6 +68,7 @@ class Inbox:
         "_items",
         "_limits",
         "_on_room",
+        "_over",
         "_reader",
         "_sizes",
         "_waiter",
@@ -70,6 +78,7 @@ class Inbox:
         self._items: deque[Received] | None = None  # an idle peer holds none
         self._sizes: deque[int] = _NO_SIZES  # of each item, in bytes
         self._bytes = 0
+        self._over = False  # whether there is more than the limits allow
         self._limits = limits
         self._on_room = on_room
         self._reader: weakref.ref[Reader] | None = None
@@ -82,7 +91,7 @@ class Inbox:
     @property
     def full(self) -> bool:
         """Whether a reader has fallen so far behind that no more is to be read for it."""
-        return self._over() and self._is_read()
+        return self._over and self._is_read()
 
     def reader(self) -> Reader:
         """Begins to read, or joins who does. When all have let the object go, reading has ended."""
@@ -96,11 +105,13 @@ class Inbox:
         """Adds what came; forgets the oldest when there is no room and nobody reads."""
         if self._items is None:
             self._items, self._sizes = deque(), deque()
-        size = _payload(item)
+        measure = _PAYLOADS.get(type(item))
+        size = 0 if measure is None else measure(item)
         self._items.append(item)
         self._sizes.append(size)
         self._bytes += size
-        self._forget()
+        if self._exceeds():
+            self._forget()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -109,7 +120,8 @@ class Inbox:
         if self._items:
             self._sizes[-1] += size
             self._bytes += size
-            self._forget()
+            if self._exceeds():
+                self._forget()
 
     async def get(self) -> Received:
         """Takes out the oldest, waiting for one if need be.
@@ -125,10 +137,10 @@ class Inbox:
                     raise self._closed.again()
                 raise StopAsyncIteration
             await self._wait()
-        was_over = self._over()
         item = self._items.popleft()
         self._bytes -= self._sizes.popleft()
-        if was_over and not self._over():
+        if self._over and not self._exceeds():
+            self._over = False
             self._on_room()
         return item
 
@@ -148,20 +160,20 @@ class Inbox:
             self._waiter = None
 
     def _forget(self) -> None:
-        while self._items and self._over() and not self._is_read():
+        """Forgets the oldest, beyond the limits, unless somebody reads."""
+        self._over = True
+        if self._is_read():
+            return
+        while self._items and self._exceeds():
             self._items.popleft()
             self._bytes -= self._sizes.popleft()
+        self._over = False
 
-    def _over(self) -> bool:
+    def _exceeds(self) -> bool:
         limits = self._limits
-        return len(self) > limits.max_unread_messages or self._bytes > limits.max_unread_bytes
+        return (
+            self._bytes > limits.max_unread_bytes or len(self._sizes) > limits.max_unread_messages
+        )
 
     def _is_read(self) -> bool:
         return self._reader is not None and self._reader() is not None
-
-
-def _payload(item: Received) -> int:
-    """The bytes that `item` holds of its own; a block's are bounded by the requests for them."""
-    if isinstance(item, Bitfield):
-        return len(item.bits)
-    return len(item.payload) if isinstance(item, Unknown | Extended) else 0

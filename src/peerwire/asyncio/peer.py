@@ -9,7 +9,7 @@ from ..errors import ConnectionClosed, LocalProtocolError, RequestFailed
 from ..handshake import Handshake
 from ..hash_requests import HashRequestEnded
 from ..hashes import HASH_LENGTH
-from ..messages import Hashes, HashRequest, Piece, Request
+from ..messages import Hashes, HashRequest, Have, Piece, Request
 from ..requests import PendingRequest, RequestEnded
 from .connection import Connection
 from .inbox import Inbox
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from .inbox import Reader
 
 __all__ = ["Peer"]
+
+#: Events that are always the application's: no need to look for who waits for them.
+_COMMON = frozenset({Request, Have})
 
 E = TypeVar("E", bound="Extension")
 T = TypeVar("T")
@@ -52,12 +55,10 @@ class _Block(_Answer["Buffer"]):
     """The answer to a request; cancelling it takes the request back."""
 
     # It knows its request by its key only: the request knows it, and a cycle would keep each block
-    # in memory until the next garbage collection.
-
-    def __init__(self, peer: Peer, key: BlockKey) -> None:
-        super().__init__(loop=peer._loop)
-        self._peer = peer
-        self._key = key
+    # in memory until the next garbage collection. Set by who makes it: an __init__ of its own
+    # would be a tenth of what a request costs.
+    _peer: Peer
+    _key: BlockKey
 
     def cancel(self, msg: Any | None = None) -> bool:
         cancelled = super().cancel(msg)
@@ -188,7 +189,9 @@ class Peer(PeerStatus):
             ConnectionClosed: From the await: the connection ended.
             LocalProtocolError: The same block is asked for already, or too many are.
         """
-        block = _Block(self, (index, begin, length))
+        block = _Block(loop=self._loop)
+        block._peer = self
+        block._key = (index, begin, length)
         try:
             self.request_nowait(index, begin, length, into=into, timeout=timeout, context=block)
         except (RequestFailed, ConnectionClosed) as error:
@@ -256,7 +259,7 @@ class Peer(PeerStatus):
                 rule="BEP 3, peer messages: a piece has the length of its request",
             )
         if self._speak().send_piece(request.index, request.begin, block):
-            self._upload_rate.sample(self.uploaded, self._wire.now)
+            self._upload_rate.sample(self._wire.uploaded, self._wire.now)
             self._said_much(len(block))
         return _Drained(self)
 
@@ -489,12 +492,15 @@ class Peer(PeerStatus):
 
     def _handle_events(self, events: list[Event]) -> None:
         for event in events:
-            if isinstance(event, Piece):
+            if type(event) is Piece:
                 assert event.request is not None, "a wire hands out what was asked for"
                 waiting = event.request.context
                 if isinstance(waiting, _Block):
-                    waiting.answer(event.block)
+                    if not waiting.done():
+                        waiting.set_result(event.block)
                     continue
+            elif type(event) in _COMMON:
+                pass
             elif isinstance(event, RequestEnded | HashRequestEnded):
                 waiting = event.request.context
                 if isinstance(waiting, _Answer):
@@ -515,7 +521,7 @@ class Peer(PeerStatus):
         if told != self._weighed:
             self._inbox.weigh(told - self._weighed)
             self._weighed = told
-        self._download_rate.sample(self.downloaded, self._loop.time())
+        self._download_rate.sample(self._wire.downloaded, self._wire.now)
         self._tell_news()
 
     def _handle_closed(self) -> None:
