@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test unit lint format interop lowest clean
+.PHONY: demo test unit lint format interop lowest fuzz clean
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -30,6 +30,9 @@ lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras a
 	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \
 		tests/cli tests/test_rc4.py tests/test_encryption.py tests/asyncio/test_encryption.py
 
+fuzz: $(VENV)/.fuzz  ## each target for FUZZ_SECONDS, 60 unless it is set
+	$(BIN)/python -m fuzz $(FUZZ_TARGETS)
+
 clean:
 	rm -rf $(VENV) $(VENV)-* .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
@@ -39,6 +42,13 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[cli]" --group test --group lint
 	touch $@
+
+# The fuzzer has a wheel for each Python up to 3.13; building it takes clang's libFuzzer.
+$(VENV)/.fuzz: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --only-binary atheris --group fuzz || { \
+		echo "There is no atheris for $$($(BIN)/python --version): nothing is fuzzed here." \
+			"make test runs the corpus all the same."; exit 1; }
+	@touch $@
 
 # The versions are read from the lower bounds in pyproject.toml.
 LOWEST = $(shell $(PYTHON) -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*{d.replace('>=', '==') for e in extras.values() for d in e})")

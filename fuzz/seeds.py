@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 
 from peerwire.bencode import decode_prefix, encode
 from peerwire.framing import Framing
-from peerwire.handshake import HANDSHAKE_LENGTH, PROTOCOL
+from peerwire.handshake import HANDSHAKE_LENGTH, PROTOCOL, Handshake
 from peerwire.hashes import HashRange
 from peerwire.messages import Extended, Hashes, HashReject, HashRequest, Message, Piece, Request
 
+from .harness import INFO_HASH, PEER_ID
 from .targets import hashes, magnet, metainfo, mse, wire
 from .torrents import SAMPLES
 
@@ -159,6 +160,9 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
         methods = 1 + role  # RC4 is selected, or both are offered
         head = bytes((1 + field % 2, role, 0, methods, 0, field, how, 0, 3))
         yield "mse", head + _text(b"\1\2") + bytes((9, 9, 1))
+    plain = Handshake(INFO_HASH, PEER_ID).encode()
+    for policy, role in itertools.product(range(3), range(2)):  # a key that is none
+        yield "mse", bytes((policy, role, 7, 1, 0, 1, 3, 0, 0)) + _text(plain) + b"\0"
     yield "ut_metadata", b"\0\0" + bytes((5, 0, 1, 0, 1, 1, 5, 2, 1, 2, 1, 1, 3, 0))
     yield "metadata", bytes((0, 0, 0, 0)) + bytes((1, 0, 2)) + bytes((2, 0)) * 3
     yield "metadata", bytes((2, 0, 0, 0, 0, 1, 1)) + bytes((1, 0, 2, 1, 1, 2, 3, 0, 2, 1, 2, 1))

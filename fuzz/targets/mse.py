@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from peerwire import mse
 from peerwire.encryption import EncryptedWire, Encryption
 from peerwire.errors import RemoteProtocolError
-from peerwire.handshake import Handshake, Reserved
+from peerwire.handshake import PROTOCOL, Handshake, Reserved
 from peerwire.messages import Unchoke
 from peerwire.mse import GENERATOR, PRIME, CryptoMethod, SkeyTable, skey_hash
 from peerwire.rc4 import StreamCipher, rc4
@@ -83,7 +83,7 @@ class Play:
             expect(self.wire.state is State.CLOSED, "no deadline ends the handshake")
         if self.wire.state is State.OPEN:
             method = self.mine.method or CryptoMethod(0)
-            expect(bool(method), "encryption was begun and ended in the clear")
+            expect(bool(method) or self.is_plain(), "encryption was begun and ended in the clear")
             expect(method in self.policy.methods, "a method we do not allow")
             expect(self.wrong not in PROOFS or self.how != 0, "a wrong proof was believed")
         else:
@@ -119,6 +119,13 @@ class Play:
             self.check_ours(heard, secret, decrypt)
         elif not self.methods & self.policy.methods:
             expect(self.mine.method is None or self.wrong != "", "no method in common")
+
+    def is_plain(self) -> bool:
+        """Whether the peer has begun in the clear where it may."""
+        willing = self.policy is Encryption.OFF or (
+            self.responder and self.policy is Encryption.PREFER
+        )
+        return willing and self.wrong == "key" and self.value.startswith(PROTOCOL)
 
     def is_one(self) -> bool:
         """Whether we may select what we do: a responder says one method, an initiator offers."""
