@@ -130,14 +130,11 @@ class TcpStreams:
 
     def _hold_less(self) -> Iterator[Heard]:
         """Gives up the holes of the connections that were silent the longest."""
-        if self._held <= self._max_held:
-            return
-        for stream in [stream for stream in self._streams.values() if stream.held]:
+        while self._held > self._max_held:
+            stream = next(stream for stream in self._streams.values() if stream.held)
             self._held -= stream.held
             for role, direction in stream.directions.items():
                 yield from _told(stream, role, direction.flush())
-            if self._held <= self._max_held:
-                return
 
 
 def _key(segment: Segment) -> _Key:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from ..capture.packets import segment_of
@@ -95,11 +95,11 @@ def _decode(args: argparse.Namespace, out: Output) -> int:
         if not is_capture(head):
             _decode_raw(head, file, Observer(log.trace(start=0.0), torrents=torrents))
             return 0
-        path = piped(head, file) if args.file == "-" else args.file
         decoder = _Decoder(log, out, args, torrents)
         try:
-            for frame in read_capture(path):
-                decoder.take_in(frame)
+            with piped(head, file) if args.file == "-" else nullcontext(args.file) as path:
+                for frame in read_capture(path):
+                    decoder.take_in(frame)
         finally:
             decoder.finish()
             out.note(decoder.summary)
