@@ -191,6 +191,16 @@ def test_a_plain_responder_that_waits_has_it_too():
         b.handle_timer(10.0)
 
 
+@pytest.mark.parametrize("policies", [(OFF, PREFER), (PREFER, PREFER), (REQUIRE, REQUIRE)])
+def test_it_is_opening_until_it_is_known_what_is_spoken(policies):
+    a, b = pair(*policies)
+    assert a.is_opening is (policies[0] is not OFF)
+    assert b.is_opening
+    deliver(a, b)
+    assert not a.is_opening
+    assert not b.is_opening
+
+
 def test_what_may_cost_a_key_exchange():
     a, b = pair(REQUIRE)
     first = a.data_to_send()

@@ -88,3 +88,10 @@ def test_every_message_can_be_matched_and_is_one_line(kind):
         assert len(str(message).splitlines()) == 1
         fields = [getattr(message, name) for name in type(message).__match_args__]
         assert type(message)(*fields) == message
+
+
+def test_what_needs_asyncio_is_loaded_when_it_is_used():
+    for name in ("connect", "Peer", "serve", "Server", "ServedTorrent"):
+        assert peerwire.__getattr__(name) is getattr(peerwire, name)
+    with pytest.raises(AttributeError, match="'peerwire' has no attribute 'nothing'"):
+        peerwire.__getattr__("nothing")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from peerwire.errors import LocalProtocolError, PeerChoked, RequestCancelled
+from peerwire.errors import ConnectionClosed, LocalProtocolError, PeerChoked, RequestCancelled
 from peerwire.extensions.base import Extension
 from peerwire.hashes import HashRange
 from peerwire.limits import Limits
@@ -540,3 +540,17 @@ def test_hashes_are_of_v2_torrents(say):
     refused(open_wire(), say, "not about a v2 info-hash", "BEP 52")
     with pytest.raises(LocalProtocolError, match="while waiting for the peer's handshake"):
         say(waiting_wire(info_hash_v2=RANGE.pieces_root))
+
+
+@pytest.mark.parametrize(
+    "say",
+    [lambda wire: wire.send_request(0, 0, 16), lambda wire: wire.send_piece(0, 0, bytes(16))],
+    ids=["request", "piece"],
+)
+def test_no_block_is_asked_for_or_sent_on_a_wire_that_is_not_open(say):
+    refused(waiting_wire(), say, "while waiting for the peer's handshake", "BEP 3")
+    wire = serving_wire()
+    wire.close("enough")
+    with pytest.raises(ConnectionClosed, match="enough"):
+        say(wire)
+    assert wire.data_to_send() == b""
