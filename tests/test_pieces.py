@@ -187,6 +187,42 @@ def test_a_range_has_to_be_inside(start, stop):
     assert not pieces
 
 
+@given(
+    st.one_of(st.none(), st.integers(1, 60)),
+    st.booleans(),
+    st.lists(st.integers(0, 59)),
+    st.lists(st.integers(0, 59)),
+)
+def test_what_is_new_is_told_when_many_are_added(size, full, holes, added):
+    pieces = PieceSet.full(size) if full else PieceSet(size)
+    for hole in holes:
+        pieces.discard(hole)
+    before = [index for index in range(60) if index in pieces]
+    if size is not None and any(index >= size for index in added):
+        with pytest.raises(IndexError):
+            pieces.add_new(added)
+        assert [index for index in range(60) if index in pieces] == before
+        return
+    new = pieces.add_new(added)
+    assert new == [index for index in dict.fromkeys(added) if index not in before]
+    assert [index for index in range(60) if index in pieces] == sorted({*before, *added})
+
+
+def test_of_many_none_is_negative():
+    pieces = PieceSet(10)
+    with pytest.raises(IndexError, match="pieces -1 to 3"):
+        pieces.add_new([3, -1])
+    assert not pieces
+
+
+def test_many_complete_a_set():
+    pieces = PieceSet(10)
+    assert pieces.add_new(range(9)) == [*range(9)]
+    assert pieces.add_new([3, 9, 9]) == [9]
+    assert pieces.complete
+    assert pieces == PieceSet.full(10)
+
+
 def test_a_range_grows_a_set_of_unknown_size():
     pieces = PieceSet()
     pieces.add_range(7, 7)

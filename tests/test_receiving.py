@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from peerwire.errors import PeerChoked, RemoteProtocolError, RequestRejected, RequestTimeout
 from peerwire.extensions.base import Extension
@@ -484,6 +486,56 @@ def test_a_reject_of_what_was_not_asked_for_ends_the_wire(reject):
         return wire
 
     broken(make, reject, "BEP 6, reject request", f"{reject}, which was not asked for")
+
+
+# Runs
+
+
+HAVES = st.lists(st.integers(0, 110).map(Have), min_size=4)
+REQUESTS = st.lists(
+    st.builds(Request, st.integers(0, 101), st.just(0), st.sampled_from([0, 1, 16384, 16385])),
+    min_size=4,
+)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("known", [100, None])
+@given(st.one_of(HAVES, REQUESTS), st.booleans())
+def test_a_run_comes_to_the_same_as_its_messages(known, fast, run, choked):
+    """Whether they come in one piece or one by one; the trace of the second sees each."""
+
+    def hear(*chunks, trace=None):
+        limits = Limits(max_pieces=105, max_peer_requests=6)
+        wire = open_wire(num_pieces=known, limits=limits, fast=fast, trace=trace)
+        if not choked:
+            wire.send_unchoke()
+        try:
+            for chunk in chunks:
+                wire.receive_data(chunk, 1.0)
+        except RemoteProtocolError as error:
+            ended = str(error)
+        else:
+            ended = None
+        return (
+            wire.events_received(),
+            ended,
+            wire.messages_received,
+            wire.last_message,
+            list(wire.peer_requests),
+            [index for index in range(120) if index in wire.peer_pieces],
+            wire.data_to_send(),
+        )
+
+    together = hear(encoded(*run))
+    assert together == hear(*[encoded(message) for message in run])
+    assert together == hear(encoded(*run), trace=Trace())
+
+
+def test_a_bitfield_after_a_run_is_late():
+    wire = open_wire(num_pieces=10, strict=True)
+    receive(wire, *map(Have, range(5)))
+    with pytest.raises(RemoteProtocolError, match="after other messages"):
+        receive(wire, Bitfield(b"\xff\xc0"))
 
 
 # Extensions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableSet, Set
+from collections.abc import Iterable, Iterator, MutableSet, Sequence, Set
 from typing import Any, Self
 
 __all__ = ["PieceSet"]
@@ -183,6 +183,26 @@ class PieceSet(MutableSet[int]):
         value = self._value(width) | pieces._value(width)
         self._assign(_settled(value, width, self._size), width)
 
+    def add_new(self, indices: Sequence[int]) -> list[int]:
+        """Add many pieces and tell which of them were not held, in order.
+
+        Raises:
+            IndexError: An index is negative, or not below `size`; nothing was added.
+        """
+        if not indices:
+            return []
+        highest = max(indices)
+        if min(indices) < 0 or (self._size is not None and highest >= self._size):
+            raise IndexError(f"pieces {min(indices)} to {highest} of {self!r}")
+        if self._inverted:
+            new = []
+            for index in indices:
+                if index not in self:
+                    self.add(index)
+                    new.append(index)
+            return new
+        return self._mark_new(indices, highest)
+
     def add_range(self, start: int, stop: int) -> None:
         """Add the pieces from `start` up to, not including, `stop`.
 
@@ -316,6 +336,22 @@ class PieceSet(MutableSet[int]):
         self._count += 1
         if self._count == self._size:
             self._turn_over()
+
+    def _mark_new(self, indices: Iterable[int], highest: int) -> list[int]:
+        """Mark many: a third of what it takes to ask for each, and to mark it."""
+        bits = self._bits
+        if highest >> 3 >= len(bits):
+            bits.extend(bytes((highest >> 3) + 1 - len(bits)))
+        new = []
+        for index in indices:
+            bit = 0x80 >> (index & 7)
+            if not bits[index >> 3] & bit:
+                bits[index >> 3] |= bit
+                new.append(index)
+        self._count += len(new)
+        if self._count == self._size:
+            self._turn_over()
+        return new
 
     def _unmark(self, index: int) -> None:
         byte = index >> 3

@@ -147,6 +147,7 @@ class WireState:
         self.max_requests = limits.max_requests
 
         self._num_pieces: int | None = None
+        self._max_index = limits.max_pieces  # a piece's is below it
         self._framing = Framing(limits.max_message)
         self._requests = OutgoingRequests(limits.max_requests)
         self._peer_requests = IncomingRequests()
@@ -318,7 +319,7 @@ class WireState:
                 "it is not negative and does not change",
                 rule="BEP 3, metainfo files: pieces",
             )
-        self._num_pieces = num_pieces
+        self._num_pieces = self._max_index = num_pieces
         self._framing.max_message = max(self.limits.max_message, 1 + (num_pieces + 7) // 8)
 
     def _check_index(
@@ -327,9 +328,9 @@ class WireState:
         error: type[LocalProtocolError] | type[RemoteProtocolError],
     ) -> None:
         """Refuses a piece that the torrent does not have, or can't be believed to have."""
-        known = self._num_pieces
-        if 0 <= message.index < (self.limits.max_pieces if known is None else known):
+        if 0 <= message.index < self._max_index:
             return
+        known = self._num_pieces
         if known is not None:
             raise error(
                 f"{message} in a torrent of {known} pieces",

@@ -32,12 +32,12 @@ from .errors import (
 from .handshake import HANDSHAKE_LENGTH, Handshake, Reserved, check_prefix, truncate_v2
 from .hash_requests import HashRequestEnded
 from .messages import Extended, KeepAlive
-from .receiving import RECEIVERS, check_against_num_pieces
+from .receiving import RECEIVERS, check_against_num_pieces, receive_run
 from .sending import Sending
 from .state import Role, State
 
 if TYPE_CHECKING:
-    from .messages import Buffer
+    from .messages import Buffer, Message
 
 __all__ = ["Wire"]
 
@@ -302,17 +302,22 @@ class Wire(Sending):
         )
 
     def _receive_messages(self, data: Buffer) -> None:
-        counts = self.messages_received
-        for message in self._framing.receive(data):
-            kind = type(message)
-            self.last_message = name = kind.name
-            counts[name] = counts.get(name, 0) + 1
+        for run in self._framing.runs(data):
             self._timers.last_message_at = self.now
-            if type(message) is Extended:
-                message.label = self.extensions.label(message.extended_id)
-            if self.trace is not None:
-                self.trace("<", message, self.now)
-            if RECEIVERS[kind](self, message):
-                self._events.append(message)
-            if not self._peer_chatting and kind not in _ASIDES:
-                self._peer_chatting = True
+            if len(run) > 1 and self.trace is None and receive_run(self, run):
+                continue
+            for message in run:
+                self._receive_message(message)
+
+    def _receive_message(self, message: Message) -> None:
+        kind = type(message)
+        self.last_message = name = kind.name
+        self.messages_received[name] = self.messages_received.get(name, 0) + 1
+        if type(message) is Extended:
+            message.label = self.extensions.label(message.extended_id)
+        if self.trace is not None:
+            self.trace("<", message, self.now)
+        if RECEIVERS[kind](self, message):
+            self._events.append(message)
+        if not self._peer_chatting and kind not in _ASIDES:
+            self._peer_chatting = True
