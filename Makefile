@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test unit lint format interop lowest fuzz clean
+.PHONY: demo test unit coverage mutation lint format interop lowest fuzz clean
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -13,6 +13,9 @@ test: lint unit  ## lint, types and the test suite
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m "not interop" --cov --cov-report=term
+
+coverage: unit  ## each module of the core covered by its own tests, each line and branch
+	$(BIN)/python -m tests.own_coverage
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -25,6 +28,9 @@ format: $(STAMP)
 
 interop: $(STAMP)  ## the clients that are installed on this machine; says which are missing
 	$(BIN)/python -m pytest -n 4 -m interop -ra tests/interop
+
+mutation: $(VENV)-mutation/.installed  ## what no test would notice; some minutes a module
+	nice -n 10 $(VENV)-mutation/bin/python -m tests.mutation $(MODULES)
 
 lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
 	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \
@@ -57,4 +63,10 @@ $(VENV)-lowest/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest
 	$(VENV)-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(VENV)-lowest/bin/python -m pip install --quiet --editable . $(LOWEST) --group test
+	touch $@
+
+$(VENV)-mutation/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-mutation
+	$(VENV)-mutation/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(VENV)-mutation/bin/python -m pip install --quiet --editable ".[cli]" --group test --group mutation
 	touch $@

@@ -418,6 +418,17 @@ def test_a_table_hashes_each_torrent_once_however_often_it_is_asked_in_vain(monk
     assert sorted(hashed) == sorted(torrents)
 
 
+def test_a_torrent_that_was_found_before_costs_no_look_at_the_others(monkeypatch):
+    hashed = []
+    monkeypatch.setattr(mse, "skey_hash", lambda info_hash: hashed.append(info_hash) or info_hash)
+    torrents = [INFO_HASH]
+    table = SkeyTable(torrents)
+    assert table(INFO_HASH) == INFO_HASH
+    torrents.append(OTHER)
+    assert table(INFO_HASH) == INFO_HASH
+    assert hashed == [INFO_HASH]
+
+
 def test_pads_are_of_every_length_and_random():
     lengths = {len(random_pad(random_bits)) for _ in range(20_000)}
     assert min(lengths) == 0
