@@ -118,6 +118,7 @@ _RULES = {
 
 _HAVE_LENGTH = _HAVE_FRAME.size - 4
 _REQUEST_LENGTH = _REQUEST_FRAME.size - 4
+_RUN_LENGTHS = frozenset({_HAVE_LENGTH, _REQUEST_LENGTH})
 
 
 def _run(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
@@ -196,7 +197,7 @@ class Framing:
             if end - position - 4 < length:
                 self._need = 4 + length
                 break
-            if length == _HAVE_LENGTH or length == _REQUEST_LENGTH:
+            if length in _RUN_LENGTHS:
                 run = _run(view, position, end, length)
                 if run:
                     yield run
