@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "ALL",
     "DIALLED",
+    "FETCHING",
+    "SOCKETS",
     "UNBOUND",
     "Act",
     "Case",
@@ -38,16 +40,21 @@ __all__ = [
 class Level(enum.Enum):
     """Where a case is met: whose code stands between the peer and the application."""
 
-    SERVE = "serve"  # a wire that was dialled, alone and then behind a socket
-    SEED = "seed"  # the same in a swarm that has everything
-    GET = "get"  # a wire that dials, alone and then in a swarm that fetches
+    WIRE = "a wire alone"
+    SERVE = "serve"
+    SEED = "a seed"
+    GET = "a download"
 
 
 ALL = frozenset(Level)
-#: Only the side that was dialled can meet it.
-DIALLED = frozenset({Level.SERVE, Level.SEED})
-#: Only an application that knows less of its torrent, or speaks more, than a swarm.
-UNBOUND = frozenset({Level.SERVE})
+#: Only a side that was dialled can meet it.
+DIALLED = frozenset({Level.WIRE, Level.SERVE, Level.SEED})
+#: The same, but not in a swarm: the torrent is known less, or more is spoken.
+UNBOUND = frozenset({Level.WIRE, Level.SERVE})
+#: Only a side that dials and asks for blocks can meet it.
+FETCHING = frozenset({Level.WIRE, Level.GET})
+#: It takes a socket.
+SOCKETS = ALL - {Level.WIRE}
 
 
 # What the peer does
@@ -72,6 +79,7 @@ class Act(enum.Enum):
 
     DEAF = "reads nothing from now on"
     CLOSE = "closes the connection"
+    SHUTDOWN = "closes its direction of the connection"
     RESET = "resets the connection"
 
 
@@ -148,23 +156,28 @@ class Tolerated:
         answers: What the peer is told, among other things.
         note: A part of a line of the trace that says what was let pass.
         state: Attributes of the wire, and what they come to; of a set, how many are in it.
+        never: What it is told nothing of the kind of.
     """
 
     answers: tuple[Message, ...] = ()
     note: str = ""
     state: Mapping[str, int | bool] = field(default_factory=dict)
+    never: type[Message] | None = None
 
     def __str__(self) -> str:
         answers = ", ".join(f"`{answer}`" for answer in self.answers)
         note = f"noted: {self.note}" if self.note else ""
         state = ", ".join(f"{name} {value}" for name, value in self.state.items())
-        return "; ".join(filter(None, (answers and f"answered {answers}", note, state)))
+        never = "" if self.never is None else f"no {self.never.name}"
+        told = (answers and f"answered {answers}", note, state, never)
+        return "; ".join(filter(None, told)) or "ignored"
 
     def check(self, seen: Seen) -> None:
         assert seen.closed is None, seen.closed
         heard = seen.messages
         for answer in self.answers:
-            assert answer in heard, f"no {answer} among {[str(message) for message in heard]}"
+            assert answer in heard, f"no {answer} among {[str(m) for m in heard[-20:]]}"
+        assert not any(type(message) is self.never for message in heard)
         assert any(self.note in line for line in seen.notes) or not self.note, seen.notes
         assert seen.wire is not None
         for name, expected in self.state.items():

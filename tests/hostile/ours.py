@@ -12,7 +12,6 @@ from peerwire import (
     LocalProtocolError,
     PieceSet,
     Request,
-    RequestEnded,
     Role,
     State,
     Unchoke,
@@ -72,7 +71,7 @@ def _act_on(wire: Wire, event: Any, scene: Scene) -> None:
                 wire.send_piece(index, begin, block)
             else:
                 wire.send_reject(index, begin, length)
-        case Unchoke() | RequestEnded():
+        case Unchoke():
             _ask(wire)
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from peerwire import PeerWireError
+
     from ..swarm.conftest import Clock
 
 __all__ = ["HOST", "Dialled", "Fetching"]
@@ -218,7 +220,7 @@ class Dialled:
         await settle(as_expected)
         self.case.expect.check(seen)
         if wire.closed is not None:
-            await until(stranger.ended.done)
+            await stranger.hear_end()
         return seen
 
 
@@ -287,8 +289,11 @@ class Fetching:
                 peer.unchoke()
             elif isinstance(message, Request):
                 await self._gate.acquire()
-                await peer.respond(message, TORRENT.block(*_key(message)))
-                self._given += 1
+                if _key(message) in peer.peer_requests:
+                    await peer.respond(message, TORRENT.block(*_key(message)))
+                    self._given += 1
+                else:  # it was taken back: another one is given a block
+                    self._gate.release()
 
     async def _let_give(self, blocks: int) -> None:
         """Lets the good seed give some blocks, and waits for them to come."""
@@ -314,10 +319,17 @@ class Fetching:
         return stranger, port
 
     async def _meanwhile(self) -> None:
-        if self._given < 2 * NUM_PIECES - 4:
+        if self._given < 4 * NUM_PIECES - 8:
             await self._let_give(1)
         for peer in self.swarm.peers:
             check_held(peer)
+
+    def _end_of(self, failed: PeerWireError) -> ConnectionClosed | None:
+        """How the connection ended that a failed dial tells of: by an error, or as it tells."""
+        ended = [end for end in self.record.ends if end.__cause__ is failed]
+        if ended:
+            return ended[0]
+        return failed if isinstance(failed, ConnectionClosed) else None
 
     async def _look(self, stranger: Stranger, port: int) -> tuple[Seen, BaseException | None]:
         seen = Seen(b"", self.record.notes, None, None)
@@ -332,16 +344,15 @@ class Fetching:
                         seen.wire = peer.wire
                     case PeerLeft(peer, closed) if peer.address[1] == port:
                         seen.closed, error = closed, closed.__cause__
-                    case DialFailed((_, dialled), failed) if dialled == port and error is None:
-                        error = failed
-                        ended = [end for end in self.record.ends if end.__cause__ is failed]
-                        seen.closed = ended[0] if ended else _closed(failed)
+                    case DialFailed((_, dialled), failed) if dialled == port:
+                        if seen.closed is None:  # else it was connected, and PeerLeft tells more
+                            seen.closed, error = self._end_of(failed), failed
             return fulfilled(self.case, seen)
 
         await settle(as_expected)
         self.case.expect.check(seen)
         if seen.closed is not None:
-            await until(stranger.ended.done)
+            await stranger.hear_end()
         return seen, error
 
 
@@ -372,10 +383,6 @@ def check_held(peer: Peer) -> None:
     transport = peer._connection._transport
     if transport is not None and not transport.is_closing():
         assert transport.get_write_buffer_size() <= limits.max_write_buffer + SLACK
-
-
-def _closed(error: BaseException) -> ConnectionClosed | None:
-    return error if isinstance(error, ConnectionClosed) else None
 
 
 def _key(request: Request) -> tuple[int, int, int]:

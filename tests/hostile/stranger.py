@@ -24,7 +24,7 @@ __all__ = ["Stranger", "small_socket", "turns", "until"]
 MARK = Port(4242)
 
 #: Seconds that pass at once: a neighbour that is served in between is never silent for long.
-TICK = 9.0
+TICK = 25.0
 
 
 class Stranger(asyncio.Protocol):
@@ -94,6 +94,12 @@ class Stranger(asyncio.Protocol):
         self._say(MARK.encode())
         await until(lambda: peer.wire.last_message == MARK.name)
 
+    async def hear_end(self) -> None:
+        """Waits until the connection is gone, which who does not listen would not learn."""
+        if not self.ended.done():
+            self.transport.resume_reading()
+        await until(self.ended.done)
+
     def close(self) -> None:
         """Lets go of the connection."""
         self.transport.abort()
@@ -116,7 +122,10 @@ class Stranger(asyncio.Protocol):
                     seconds -= TICK
                     await meanwhile()
             case Act.CLOSE:
+                await turns(5)  # or what it has not read yet would reset the connection
                 self.transport.close()
+            case Act.SHUTDOWN:
+                self.transport.write_eof()
             case Act.RESET:
                 sock = self.transport.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

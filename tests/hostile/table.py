@@ -16,8 +16,6 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "topics" / "security.md"
 BEGIN = "<!-- made by: python -m tests.hostile -->"
 END = "<!-- end of what is made -->"
 
-_LEVELS = {Level.SERVE: "served", Level.SEED: "seed", Level.GET: "get"}
-
 
 def table() -> str:
     """Returns the table, and the cases of each row below it."""
@@ -27,8 +25,8 @@ def table() -> str:
         link = f"[{count}](#{row.key})"
         lines.append(f"| {row.input} | {row.answer} | {_bounds(row)} | {link} |")
     for row in ROWS:
-        on = ", ".join(name for level, name in _LEVELS.items() if level in row.levels)
-        lines += ["", f"### {row.key}", "", f"Alone and on: {on}.", ""]
+        on = ", ".join(level.value for level in Level if level in row.levels)
+        lines += ["", f"### {row.key}", "", f"Met by {on}.", ""]
         lines += [_line(case) for case in cases_of(row)]
     return "\n".join(lines)
 
@@ -52,7 +50,8 @@ def update() -> None:
 
 
 def _bounds(row: Row) -> str:
-    return ", ".join(f"`{bound}`" for bound in row.bounds) or "the rule itself"
+    named = (bound if " " in bound else f"`{bound}`" for bound in row.bounds)
+    return ", ".join(named) or "the rule itself"
 
 
 def _line(case: Case) -> str:

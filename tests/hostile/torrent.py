@@ -25,8 +25,8 @@ __all__ = [
 
 BLOCK = 16 * 1024
 
-#: Thirteen pieces of two blocks, the last one shorter: three bits of a bitfield are spare.
-TORRENT = make_torrent(12 * 2 * BLOCK + 20_000, 2 * BLOCK)
+#: Thirteen pieces of four blocks, the last one shorter: three bits of a bitfield are spare.
+TORRENT = make_torrent(12 * 4 * BLOCK + 20_000, 4 * BLOCK)
 INFO_HASH = TORRENT.meta.info_hash
 NUM_PIECES = TORRENT.meta.num_pieces
 

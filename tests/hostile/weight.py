@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from .torrent import TORRENT
@@ -19,8 +19,8 @@ __all__ = ["WEIGHT", "check_counts", "held_bytes", "weight"]
 #: the longest message twice, for it is copied out of where it gathered, and as much for all else.
 WEIGHT = 4 * 1024 * 1024
 
-#: What many wires share.
-_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+#: What many wires share, and what leads to frames of the test.
+_SHARED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, TracebackType)
 
 
 def held_bytes(layer: EncryptedWire) -> int:
