@@ -96,10 +96,10 @@ def cli(capsys, monkeypatch):
     return cli
 
 
-def run(*words: object, **options: Any) -> Said:
+def run(*words: object, command: list[str] = PEERWIRE, **options: Any) -> Said:
     """Runs the command line in a process of its own, to its end."""
     done = subprocess.run(
-        [*PEERWIRE, *map(str, words)], capture_output=True, text=True, timeout=50, **options
+        [*command, *map(str, words)], capture_output=True, text=True, timeout=50, **options
     )
     return Said(done.returncode, done.stdout, done.stderr)
 
@@ -112,7 +112,8 @@ class Running:
         self._out, self._err = folder / "out", folder / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             options = {"stdout": out, "stderr": err} | options
-            self.process = subprocess.Popen([*PEERWIRE, *map(str, words)], **options)
+            command = options.pop("command", PEERWIRE)
+            self.process = subprocess.Popen([*command, *map(str, words)], **options)
 
     @property
     def out(self) -> str:

@@ -346,8 +346,8 @@ class Storage:
         if count < size:
             file = self._files[number]
             raise Absent(
-                f"{place(self.content, file)} ends at byte {position + count};"
-                f" the torrent has {file.length} there"
+                f"{place(self.content, file)} is too short: nothing is at byte {position + count},"
+                f" and the torrent has {file.length} there"
             )
 
 
