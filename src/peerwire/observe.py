@@ -232,9 +232,9 @@ class Observer:
         """
         self._clock.now = now
         stream = self._streams[sender]
-        if stream.deaf:
+        if stream.deaf or not count:
             stream.unread += count
-        elif stream.talking and 0 < count <= stream.lacks_of_block():
+        elif stream.talking and count <= stream.lacks_of_block():
             self._tell(
                 "!", Lost(sender, count, "part of a block, whose message is told all the same")
             )
