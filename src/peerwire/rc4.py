@@ -7,15 +7,12 @@ and not to be secret.
 from __future__ import annotations
 
 import functools
-import logging
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PurePythonRC4", "StreamCipher", "rc4", "warn_if_slow"]
-
-logger = logging.getLogger("peerwire")
 
 
 class StreamCipher(Protocol):
@@ -76,7 +73,9 @@ def warn_if_slow() -> None:
     """Logs, once, that RC4 is slow here: for whoever is about to send more than a handshake."""
     why = _implementation().why_slow
     if why:
-        logger.warning(
+        import logging  # 2 ms that hardly anybody needs
+
+        logging.getLogger("peerwire").warning(
             "RC4 runs in pure Python, at a hundredth of the speed (%s); "
             "pip install peerwire[crypto] for a fast one",
             why,
