@@ -3,7 +3,6 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .encryption import Encryption
 from .errors import (
     BencodeError,
     ConnectionClosed,
@@ -70,6 +69,7 @@ if TYPE_CHECKING:
     from .asyncio.client import connect
     from .asyncio.peer import Peer
     from .asyncio.server import ServedTorrent, Server, serve
+    from .encryption import Encryption
 
 __all__ = [
     "__version__",
@@ -148,8 +148,9 @@ __all__ = [
 ]
 
 #: Names loaded when they are first used, so that the core alone comes without asyncio, which
-#: takes longer to import than all of it.
+#: takes longer to import than all of it, and without encryption, which takes a sixth.
 _LAZY = {
+    "Encryption": ".encryption",
     "connect": ".asyncio.client",
     "Peer": ".asyncio.peer",
     "ServedTorrent": ".asyncio.server",
