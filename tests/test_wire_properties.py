@@ -104,6 +104,8 @@ deeds = st.one_of(
     st.tuples(st.just("announce"), st.sets(indices)),
     st.tuples(st.just("request"), indices, st.sampled_from([0, BLOCK])),
     st.tuples(st.just("hash_request"), small_ranges),
+    st.tuples(st.just("haves"), st.lists(indices, min_size=2, max_size=20)),
+    st.tuples(st.just("requests"), st.integers(0, 30), st.integers(2, 20)),
 )
 settled = st.fixed_dictionaries(
     {
@@ -123,6 +125,12 @@ def do(wire, deed):
         match what:
             case "announce":
                 wire.announce(PieceSet(PIECES, *args))
+            case "haves":
+                for index in args[0]:
+                    wire.send_have(index)
+            case "requests":
+                for begin in range(args[0], args[0] + args[1]):
+                    wire.send_request(0, begin, BLOCK)
             case "request":
                 wire.send_request(*args, BLOCK)
             case "port":
@@ -207,14 +215,15 @@ def seen(event):
     return type(event), str(event), block, repr(getattr(event, "request", None))
 
 
-def outcome(wire, chunks, glances=("",)):
+def outcome(wire, chunks, glances=("",), *, traced=True):
     """Everything that can be seen of a wire, or an encrypted one, that was fed these chunks.
 
     They come as on a socket: in a buffer that is used again, with the loop turning to other things
     between them.
     """
     inner = getattr(wire, "wire", wire)
-    inner.trace = trace = Trace()
+    trace = Trace()
+    inner.trace = trace if traced else None
     buffer = bytearray(max(map(len, chunks), default=0))
     events, sent, error = [], b"", None
     for chunk, glance in zip(chunks, itertools.cycle(glances), strict=False):
@@ -236,7 +245,7 @@ def outcome(wire, chunks, glances=("",)):
         "events": [seen(event) for event in events + inner.events_received()],
         "error": error,
         "sent": sent + wire.data_to_send(),
-        "trace": trace.lines,
+        "trace": trace.lines if traced else None,
         "pieces": (repr(inner.peer_pieces), [index in inner.peer_pieces for index in range(20)]),
         "requests": [str(request) for request in inner.peer_requests],
         "hash requests": [*inner.peer_hash_requests],
@@ -252,26 +261,35 @@ glances = st.lists(st.sampled_from(["", "events", "data", "timer"]), min_size=1,
 says = st.lists(deeds, min_size=3, max_size=20)
 
 
+def comes_to_the_same(make, data, cuts, glances, size=1):
+    """Feeds the same bytes in many ways; returns what comes of them at once.
+
+    A wire that nobody traces takes short cuts, which are to be none to whoever looks.
+    """
+    at_once = outcome(make(), [data])
+    untraced = at_once | {"trace": None}
+    assert outcome(make(), chunked(data, cuts), glances) == at_once
+    assert outcome(make(), of_size(size, data), glances) == at_once
+    assert outcome(make(), [data], traced=False) == untraced
+    assert outcome(make(), chunked(data, cuts), glances, traced=False) == untraced
+    return at_once
+
+
 @given(settled, says, cuts, glances)
 def test_any_chunks_of_what_an_honest_peer_says_come_to_the_same(settled, says, cuts, glances):
     data = talk_of(settled, says)
-    at_once = outcome(acquainted(settled).a, [data])
+    at_once = comes_to_the_same(lambda: acquainted(settled).a, data, cuts, glances)
     assert at_once["error"] is None
-    assert outcome(acquainted(settled).a, chunked(data, cuts), glances) == at_once
-    assert outcome(acquainted(settled).a, of_size(1, data), glances) == at_once
 
 
 @given(settled, says, cuts, glances)
 def test_any_chunks_of_a_whole_connection_come_to_the_same(settled, says, cuts, glances):
-    data = connection_of(settled, says)
-
     def wire():
         return Wire("responder", INFO_HASH, OUR_ID, **told(**settled))
 
-    at_once = outcome(wire(), [data])
+    data = connection_of(settled, says)
+    at_once = comes_to_the_same(wire, data, cuts, glances)
     assert at_once["error"] is None
-    assert outcome(wire(), chunked(data, cuts), glances) == at_once
-    assert outcome(wire(), of_size(1, data), glances) == at_once
 
 
 def seeded(seed):
@@ -320,22 +338,31 @@ def test_any_chunks_of_an_encrypted_connection_come_to_the_same(
     def listener():
         return encrypted(policies, settled)[1 - speaker]
 
-    at_once = outcome(listener(), [data])
+    at_once = comes_to_the_same(listener, data, cuts, glances, size=7)
     assert at_once["error"] is None
     assert any(event[0] is Handshake for event in at_once["events"])
-    assert outcome(listener(), chunked(data, cuts), glances) == at_once
-    assert outcome(listener(), of_size(7, data), glances) == at_once
 
 
-noisy = st.lists(small_messages(PIECES), max_size=8).map(lambda said: encoded(*said))
+floods = st.one_of(
+    st.lists(st.builds(Have, st.integers(0, 40)), min_size=3, max_size=20),
+    st.lists(st.builds(Have, indices), min_size=3, max_size=20),
+    st.lists(
+        st.builds(Request, st.integers(0, PIECES), st.integers(0, 30), st.integers(0, 5)),
+        min_size=3,
+        max_size=20,
+    ),
+    st.lists(st.builds(Request, indices, st.integers(0, 30), st.just(4)), min_size=3, max_size=20),
+)
+noisy = st.lists(small_messages(PIECES).map(lambda one: [one]) | floods, max_size=8).map(
+    lambda said: encoded(*itertools.chain(*said))
+)
 noise = st.one_of(noisy, st.tuples(noisy, st.binary(max_size=30)).map(b"".join))
 
 
-@given(noise, cuts, settled, glances)
-def test_any_chunks_of_what_breaks_rules_come_to_the_same(data, cuts, settled, glances):
-    at_once = outcome(acquainted(settled).a, [data])
-    assert outcome(acquainted(settled).a, chunked(data, cuts), glances) == at_once
-    assert outcome(acquainted(settled).a, of_size(1, data), glances) == at_once
+@given(noise, cuts, settled, glances, st.booleans())
+def test_any_chunks_of_what_breaks_rules_come_to_the_same(data, cuts, settled, glances, low):
+    limits = LOW if low else Limits()
+    comes_to_the_same(lambda: acquainted(settled, limits=limits).a, data, cuts, glances)
 
 
 @given(noise, cuts, st.integers(0, 300))
