@@ -1,5 +1,6 @@
 """The extension protocol (BEP 10), as a wire speaks it."""
 
+import traceback
 from dataclasses import dataclass
 
 import pytest
@@ -418,3 +419,27 @@ def test_our_bitfield_may_follow_our_extended_handshake():
     wire.extensions.get(Chat).say("wait")
     wire.announce(PieceSet(8, [1]))
     assert sent(wire) == [Extended(9, b"wait"), Bitfield(b"\x40")]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Bitfield(bytes(50_000)),
+        Extended(0, b"d1:v" + b"9" * 50_000),
+        Extended(0, b"d1:x50000:" + bytes(40_000)),
+        Extended(1, b"\xff" * 50_000),
+    ],
+)
+def test_what_broke_a_rule_is_not_kept_with_the_error(message):
+    """The error may be kept for each address that was ever dialled."""
+    wire = extended_wire(Chat, num_pieces=10)
+    with pytest.raises(RemoteProtocolError) as caught:
+        receive(wire, message)
+    behind, frames = caught.value.__context__, 0
+    assert behind is not None
+    while behind is not None:
+        for frame, _ in traceback.walk_tb(behind.__traceback__):
+            frames += 1
+            assert not [v for v in frame.f_locals.values() if len(str(v)) > 10_000]
+        behind = behind.__context__
+    assert frames, "it is still told where it came from"

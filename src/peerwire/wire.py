@@ -18,6 +18,7 @@ the caller says what time it is, on any clock that does not go backwards.
 from __future__ import annotations
 
 import math
+import traceback
 from typing import TYPE_CHECKING
 
 from .errors import (
@@ -228,8 +229,13 @@ class Wire(Sending):
     def _violated(self, error: RemoteProtocolError) -> None:
         """Ends the wire."""
         self._end("us", str(error), error)
-        # Its frames would keep views of what was received for as long as `closed` is there.
+        # Frames would keep what was received, up to the longest message several times over, for as
+        # long as `closed` is there. Those behind the error may be a caller's, whose lines are told.
         error.__traceback__ = None
+        behind = error.__context__
+        while behind is not None:
+            traceback.clear_frames(behind.__traceback__)
+            behind = behind.__context__
 
     def _receive_opening(self, data: Buffer) -> Buffer:
         """Takes in a handshake, or what comes before it is decided on; returns what is left."""
