@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from peerwire.errors import InvalidHandshake, RemoteProtocolError
 from peerwire.framing import Framing
 from peerwire.handshake import PROTOCOL
-from peerwire.messages import Bitfield, Choke, Have, KeepAlive, Message, Piece, Unknown
+from peerwire.messages import (
+    Bitfield,
+    Cancel,
+    Choke,
+    Have,
+    KeepAlive,
+    Message,
+    Piece,
+    Reject,
+    Request,
+    Suggest,
+    Unknown,
+)
 
 from .wires import EXAMPLES, chunked, encoded, messages, of_size, peer_handshake
 
@@ -52,6 +64,41 @@ def test_what_is_broken_is_refused_alike_whatever_the_chunks(said, noise, cuts):
     at_once = receive(Framing(60), [data])
     assert receive(Framing(60), chunked(data, cuts)) == at_once
     assert receive(Framing(60), of_size(1, data)) == at_once
+
+
+@given(st.binary(max_size=60) | st.lists(messages, max_size=8).map(lambda said: encoded(*said)))
+def test_what_is_read_is_what_would_be_written(data):
+    framing = Framing(200)
+    found = receive(framing, [data])
+    broken = found != [] and isinstance(found[-1], str)
+    again = encoded(*(found[:-1] if broken else found))
+    assert data.startswith(again)
+    if not broken:
+        assert len(again) + framing.held == len(data)
+
+
+#: Some of the same kind after each other, some of the same length, some cut short.
+kin = st.sampled_from([Have(3), Suggest(3), Request(1, 2, 3), Cancel(1, 2, 3), Reject(1, 2, 3)])
+floods = st.lists(st.tuples(kin, st.integers(1, 12)), max_size=6).map(
+    lambda parts: [message for message, count in parts for _ in range(count)]
+)
+
+
+@given(floods, st.lists(st.integers(0, 10**6), max_size=6), st.binary(max_size=16))
+def test_floods_are_cut_into_what_was_said(said, cuts, rest):
+    data = encoded(*said) + rest
+    one_by_one = receive(Framing(20), of_size(1, data))
+    assert one_by_one[: len(said)] == said
+    assert receive(Framing(20), [data]) == one_by_one
+    assert receive(Framing(20), chunked(data, cuts)) == one_by_one
+
+
+@given(floods)
+def test_runs_are_of_one_kind(said):
+    runs = [list(run) for run in Framing(20).runs(encoded(*said))]
+    assert [message for run in runs for message in run] == said
+    assert all(len({type(message) for message in run}) == 1 for run in runs)
+    assert all(type(run[0]) in (Have, Request) for run in runs if len(run) > 1)
 
 
 @given(st.binary(max_size=200), st.integers(1, 20))

@@ -1,8 +1,9 @@
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from peerwire.pieces import PieceSet
 
@@ -73,41 +74,149 @@ def test_an_iteration_sees_the_pieces_held_when_it_began():
     assert list(pieces) == []
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["add", "discard", "range", "update", "clear"]), indices))
-)
-@pytest.mark.parametrize("size", [None, SIZE])
-@pytest.mark.parametrize("full", [False, True])
-def test_it_behaves_like_a_set(size, full, operations):
-    pieces = PieceSet.full(size) if full and size else PieceSet(size, range(SIZE) if full else ())
-    model = set(range(SIZE)) if full else set()
-    for operation, index in operations:
-        match operation:
-            case "add":
-                pieces.add(index)
-                model.add(index)
-            case "discard":
-                pieces.discard(index)
-                model.discard(index)
-            case "range":
-                pieces.add_range(index // 2, index)
-                model.update(range(index // 2, index))
-            case "update":
-                pieces.update([index, 0])
-                model.update([index, 0])
+class LikeASet(RuleBasedStateMachine):
+    """A PieceSet and the set that it is to be, through everything that can be done to both.
+
+    Of unknown size it may be endless: then the model is what is below a horizon that nobody looks
+    beyond.
+    """
+
+    HORIZON = SIZE + 11
+
+    @initialize(size=st.sampled_from([None, SIZE, 8, 0]), full=st.booleans())
+    def begin(self, size, full):
+        self.pieces = PieceSet.full(size) if full else PieceSet(size)
+        self.size = size
+        self.endless = full and size is None
+        self.model = set(range(self.bound)) if full else set()
+        self.twin, self.before = self.pieces.copy(), set(self.model)
+
+    @property
+    def bound(self):
+        return self.HORIZON if self.size is None else self.size
+
+    def below(self, indices):
+        return [index for index in indices if index < self.bound]
+
+    @rule(index=st.integers(-2, SIZE + 2))
+    def add(self, index):
+        if 0 <= index < self.bound:
+            self.pieces.add(index)
+            self.model.add(index)
+            return
+        with pytest.raises(IndexError):
+            self.pieces.add(index)
+
+    @rule(index=st.integers(-2, SIZE + 2))
+    def discard(self, index):
+        self.pieces.discard(index)
+        self.model.discard(index)
+
+    @rule(index=st.integers(-2, SIZE + 2))
+    def remove(self, index):
+        if index in self.model:
+            self.pieces.remove(index)
+            self.model.remove(index)
+            return
+        with pytest.raises(KeyError):
+            self.pieces.remove(index)
+
+    @rule(indices=st.lists(st.integers(-1, SIZE + 2) | indices, max_size=SIZE + 5))
+    def add_new(self, indices):
+        if not all(0 <= index < self.bound for index in indices):
+            with pytest.raises(IndexError):
+                self.pieces.add_new(indices)
+            return
+        new = [index for index in dict.fromkeys(indices) if index not in self.model]
+        assert self.pieces.add_new(indices) == new
+        self.model.update(indices)
+
+    @rule(start=indices, length=st.integers(0, SIZE))
+    def add_range(self, start, length):
+        stop = min(start + length, self.bound)
+        self.pieces.add_range(start, stop)
+        self.model.update(range(start, stop))
+
+    @rule(
+        indices=st.sets(indices), alike=st.booleans(), how=st.sampled_from(["|=", "&=", "-=", "^="])
+    )
+    def combine(self, indices, alike, how):
+        others = set(self.below(indices))
+        given = PieceSet(self.size, others) if alike else others
+        if self.endless and how in ("&=", "^="):
+            return  # what only a set with an end has
+        match how:
+            case "|=":
+                self.pieces |= given
+                self.model |= others
+            case "&=":
+                self.pieces &= given
+                self.model &= others
+            case "-=":
+                self.pieces -= given
+                self.model -= others
             case _:
-                pieces.clear()
-                model.clear()
+                self.pieces ^= given
+                self.model ^= others
+
+    @rule()
+    def clear(self):
+        self.pieces.clear()
+        self.model.clear()
+        self.endless = False
+
+    @rule()
+    def invert(self):
+        if self.size is not None:
+            self.pieces = self.pieces.missing
+            self.model = set(range(self.size)) - self.model
+
+    @rule()
+    def remember(self):
+        self.twin, self.before = self.pieces.copy(), set(self.model)
+
+    @rule()
+    def go_through_the_wire(self):
+        if self.size is not None:
+            self.pieces = PieceSet.from_bitfield(bytes(self.pieces), self.size)
+
+    @rule(size=st.sampled_from([SIZE, SIZE + 3]))
+    def learn_the_size(self, size):
+        if self.size is not None:
+            if self.size != size:
+                with pytest.raises(ValueError, match="can't become"):
+                    self.pieces.set_size(size)
+        elif self.endless or max(self.model, default=0) < size:
+            self.pieces.set_size(size)
+            self.size, self.endless = size, False
+            self.model = {index for index in self.model if index < size}
+        else:
+            with pytest.raises(ValueError, match="is set, and there are"):
+                self.pieces.set_size(size)
+
+    @precondition(lambda self: hasattr(self, "pieces"))
+    @invariant()
+    def is_alike(self):
+        pieces, model = self.pieces, self.model
+        assert pieces.size == self.size
+        assert [i in pieces for i in range(-1, self.bound)] == [
+            i in model for i in range(-1, self.bound)
+        ]
+        assert bool(pieces) is bool(model)
+        assert [i in self.twin for i in range(SIZE)] == [i in self.before for i in range(SIZE)]
+        if self.endless:
+            assert self.HORIZON + 1000 in pieces
+            return
+        assert self.bound not in pieces
         assert list(pieces) == sorted(model)
         assert len(pieces) == len(model)
-        assert bool(pieces) is bool(model)
-        assert all((i in pieces) == (i in model) for i in range(SIZE + 3))
         assert pieces == model
-        assert pieces == PieceSet(SIZE, model)
-    assert pieces.complete is (size is not None and len(model) == SIZE)
-    pieces.set_size(SIZE)
-    assert PieceSet.from_bitfield(bytes(pieces), SIZE) == model
-    assert list(pieces.missing) == sorted(set(range(SIZE)) - model)
+        assert pieces == PieceSet(None, model)
+        assert pieces.complete is (self.size is not None and len(model) == self.size)
+
+
+TestLikeASet = LikeASet.TestCase
+TestLikeASet.settings = settings(stateful_step_count=30)
 
 
 @given(piece_sets, piece_sets)
