@@ -9,7 +9,14 @@ import socket
 
 import pytest
 
-from peerwire.asyncio.listener import ACCEPTS_A_TURN, PAUSE, Listener, bind, most_connections
+from peerwire.asyncio.listener import (
+    ACCEPTS_A_TURN,
+    PAUSE,
+    Listener,
+    accepts_a_turn,
+    bind,
+    most_connections,
+)
 
 from .raw import turns, until
 
@@ -213,13 +220,16 @@ async def test_a_socket_that_is_bound_and_may_not_listen(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("descriptors", "most"), [(1024, 716), (256, 179), (20_000, 14_000), (1, 1), (-1, None)]
+    ("descriptors", "most", "a_turn"),
+    [(1024, 716, 19), (256, 179, 4), (20_000, 14_000, 64), (1, 1, 1), (-1, None, 64)],
 )
-def test_files_are_left_some_descriptors(monkeypatch, descriptors, most):
+def test_files_are_left_some_descriptors(monkeypatch, descriptors, most, a_turn):
     monkeypatch.setattr(os, "sysconf", {"SC_OPEN_MAX": descriptors}.__getitem__)
     assert most_connections() == most
+    assert accepts_a_turn() == a_turn
 
 
 def test_a_system_without_such_limits(monkeypatch):
     monkeypatch.delattr(os, "sysconf")
     assert most_connections() is None
+    assert accepts_a_turn() == ACCEPTS_A_TURN

@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable
 
-__all__ = ["Listener", "bind", "most_connections"]
+__all__ = ["Listener", "accepts_a_turn", "bind", "most_connections"]
 
 logger = logging.getLogger("peerwire.server")
 
 #: Seconds until it is tried again when there was no descriptor or memory for a connection.
 PAUSE = 1.0
 
-#: Connections accepted in one turn of the loop: a burst of thousands is to leave time for those
-#: that are there, and a refused one is to give its descriptor back before many more are taken.
+#: Most connections accepted in one turn of the loop: a burst of thousands is to leave time for
+#: those that are there.
 ACCEPTS_A_TURN = 64
 
 #: The share of the descriptors a process may have that connections may take. libtorrent gives them
 #: 80 %; we keep 64 files open, a quarter of macOS's 256.
 SHARE = 0.7
+
+#: Turns in which what is accepted must fit into the rest: a refused connection gives its descriptor
+#: back some turns later, and half of the rest may be in use.
+TURNS_TO_CLOSE = 16
 
 #: The socket listens no more, and never will: closed or shut down, here or by the system.
 _LOST = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK}
@@ -47,9 +51,22 @@ _OF_ONE = {
 
 def most_connections() -> int | None:
     """Returns how many connections leave room for files; None where the system sets no limit."""
+    descriptors = _most_descriptors()
+    return None if descriptors is None else max(1, int(descriptors * SHARE))
+
+
+def accepts_a_turn() -> int:
+    """Returns how many connections to accept before the loop gets to close what is too much."""
+    descriptors = _most_descriptors()
+    if descriptors is None:
+        return ACCEPTS_A_TURN
+    return min(ACCEPTS_A_TURN, max(1, int(descriptors * (1 - SHARE)) // TURNS_TO_CLOSE))
+
+
+def _most_descriptors() -> int | None:
     sysconf = getattr(os, "sysconf", None)  # Windows has none, nor the limit
-    descriptors = -1 if sysconf is None else sysconf("SC_OPEN_MAX")
-    return max(1, int(descriptors * SHARE)) if descriptors > 0 else None
+    most = -1 if sysconf is None else int(sysconf("SC_OPEN_MAX"))
+    return most if most > 0 else None
 
 
 async def bind(host: str | None, port: int, backlog: int) -> list[socket.socket]:
@@ -102,6 +119,7 @@ class Listener:
         self.sockets = tuple(sockets)
         self._accepted = accepted
         self._starved = starved
+        self._burst = accepts_a_turn()
         self._starving = False
         self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -138,7 +156,7 @@ class Listener:
 
     async def _listen(self, sock: socket.socket) -> None:
         while True:
-            for _ in range(ACCEPTS_A_TURN):
+            for _ in range(self._burst):
                 connection = await self._accept(sock)
                 if connection is None:
                     break
