@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SOAK_SECONDS ?= 60
 
 .PHONY: demo test unit coverage mutation lint format interop lowest fuzz clean
 
@@ -31,6 +32,9 @@ interop: $(STAMP)  ## the clients that are installed on this machine; says which
 
 mutation: $(VENV)-mutation/.installed  ## what no test would notice; some minutes a module
 	nice -n 10 $(VENV)-mutation/bin/python -m tests.mutation $(MODULES)
+
+soak: $(STAMP)  ## 2,000 peers on one server, a tenth of them hostile: what breaks, what grows?
+	$(BIN)/python -m bench.soak --seconds $(SOAK_SECONDS)
 
 lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
 	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \
