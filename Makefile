@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOAK_SECONDS ?= 60
 
-.PHONY: demo test unit coverage mutation lint format interop lowest fuzz clean
+.PHONY: demo test unit coverage mutation lint format interop soak lowest fuzz clean
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
