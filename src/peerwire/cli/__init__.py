@@ -25,6 +25,7 @@ VERBS = {
     "create": "make a .torrent of a file or folder",
     "seed": "serve a torrent to any number of peers",
     "get": "fetch a torrent from peers, verified; resumes",
+    "bench": "measure peerwire on this machine, as ratios",
     "decode": "show what peers say to each other in a packet capture",
 }
 

@@ -1,0 +1,1 @@
+"""What `peerwire bench` measures: programs in processes of their own, and who takes turns."""
