@@ -187,28 +187,30 @@ class _Decoder:
             self._hear(heard)
 
     def _hear(self, heard: Heard) -> None:
-        stream, sender, what = heard
+        stream = heard.stream
         if stream.number not in self._observers:
             self._observers[stream.number] = self._observe(stream)
         observer = self._observers[stream.number]
-        if observer is None:
-            return
-        other = Role.RESPONDER if sender is Role.INITIATOR else Role.INITIATOR
-        observer.set_behind(other, stream.directions[other].behind)
-        before = observer.held
-        match what:
-            case Gap(count):
-                observer.receive_gap(sender, count, self._now)
-            case End(how):
-                observer.receive_eof(sender, self._now, how)
-            case bytes():
-                observer.receive_data(sender, what, self._now)
-        self._held += observer.held - before
+        if observer is not None:
+            before = observer.held
+            self._feed(observer, heard)
+            self._held += observer.held - before
         if len(stream.over) == len(Role):
             self._forget(stream.number)
             del self._observers[stream.number]
         if self._held > MAX_HELD:
             self._hold_less()
+
+    def _feed(self, observer: Observer, heard: Heard) -> None:
+        stream, sender, what = heard
+        other = Role.RESPONDER if sender is Role.INITIATOR else Role.INITIATOR
+        observer.set_behind(other, stream.directions[other].behind)
+        if isinstance(what, Gap):
+            observer.receive_gap(sender, what.count, self._now)
+        elif isinstance(what, End):
+            observer.receive_eof(sender, self._now, what.how)
+        else:
+            observer.receive_data(sender, what, self._now)
 
     def _observe(self, stream: TcpStream) -> Observer | None:
         """Returns what hears a connection; None if it is not to be shown."""
