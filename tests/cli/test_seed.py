@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -11,7 +12,7 @@ import socket
 
 import pytest
 
-from peerwire import connect
+from peerwire import PeerWireError, connect, serve
 from peerwire.cli import seed
 
 from .conftest import BLOCK, HOST, Recorder, run, wait_until
@@ -164,6 +165,29 @@ def test_a_host_that_is_none(cli, sample):
     said = cli("seed", sample.torrent, "--content", sample.content, "--host", "no.such.invalid")
     assert said.status == 1
     assert said.err.startswith("peerwire: can't listen on no.such.invalid:6881: ")
+
+
+async def test_a_seed_that_loses_its_socket(sample, monkeypatch):
+    """The system may take it away, as with the network it belongs to."""
+    served = []
+
+    async def serve_and_show(*args, **options):
+        served.append(await serve(*args, **options))
+        return served[0]
+
+    monkeypatch.setattr(seed, "serve", serve_and_show)
+    out = Recorder(at_result=lambda: served[0].sockets[0].shutdown(socket.SHUT_RDWR))
+    args = argparse.Namespace(
+        torrent=sample.torrent,
+        content=sample.content,
+        host=HOST,
+        port=0,
+        encryption="prefer",
+        super=False,
+    )
+    with pytest.raises(PeerWireError, match=r"can't listen on 127.0.0.1:\d+ any more: Invalid arg"):
+        await seed.run(args, out)
+    assert served[0].sockets == ()
 
 
 # In a process of its own

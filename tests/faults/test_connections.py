@@ -11,7 +11,15 @@ import struct
 
 import pytest
 
-from peerwire import HaveAll, HaveNone, Interested, Piece, Request, Reserved, Unchoke
+from peerwire import (
+    HaveAll,
+    HaveNone,
+    Interested,
+    Piece,
+    Request,
+    Reserved,
+    Unchoke,
+)
 from peerwire.framing import Framing
 from peerwire.handshake import Handshake
 from peerwire.mse import CryptoMethod, Initiator

@@ -100,9 +100,23 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             stop = _stop_on_signals()
             where = written((args.host, server.port))
             out.result(record, f"seeding {metainfo.name} on {where}, {record['info_hash']}")
-            await stop.wait()
+            await _wait(stop, server, where)
             out.note("stopping")
     return 0
+
+
+async def _wait(stop: asyncio.Event, server: Server, where: str) -> None:
+    """Waits until it is to stop, or can't go on."""
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(server.serve_forever())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if waiting[1].done():
+            await waiting[1]
+    except OSError as error:
+        raise PeerWireError(f"can't listen on {where} any more: {system_says(error)}") from error
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _listen(swarm: Swarm, host: str, port: int, encryption: str) -> Server:
