@@ -120,3 +120,22 @@ def test_a_link_to_itself_is_an_error_of_the_disk(sample, tmp_path):
     for call in (storage.prepare, storage.verify, lambda: storage.write(0, 0, b"x")):
         with pytest.raises(StorageError):
             call()
+
+
+def test_a_disk_that_can_not_be_read_ends_a_check(sample, tmp_path, monkeypatch):
+    """It is not taken for content that is missing, which would be fetched and written there."""
+    torrent = sample([("a", 20, ""), ("b", 20, "")])
+    torrent.put(tmp_path)
+    preadv = os.preadv
+
+    def failing(descriptor, buffers, position):
+        if os.path.samestat(os.fstat(descriptor), os.stat(tmp_path / "top" / "b")):
+            raise OSError(errno.EIO, "Input/output error")
+        return preadv(descriptor, buffers, position)
+
+    with Storage(torrent.meta, tmp_path) as storage:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "preadv", failing)
+            with pytest.raises(StorageError, match=r"can't read .*/top/b: Input/output error$"):
+                storage.verify()
+        assert storage.verify().complete
