@@ -38,7 +38,7 @@ soak: $(STAMP)  ## 2,000 peers on one server, a tenth of them hostile: what brea
 
 lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
 	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \
-		tests/cli tests/test_rc4.py tests/test_encryption.py tests/asyncio/test_encryption.py
+		tests/cli tests/capture tests/test_rc4.py tests/test_encryption.py tests/asyncio/test_encryption.py
 
 fuzz: $(VENV)/.fuzz  ## each target for FUZZ_SECONDS, 60 unless it is set
 	$(BIN)/python -m fuzz $(FUZZ_TARGETS)
@@ -61,7 +61,7 @@ $(VENV)/.fuzz: $(STAMP)
 	@touch $@
 
 # The versions are read from the lower bounds in pyproject.toml.
-LOWEST = $(shell $(PYTHON) -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*{d.replace('>=', '==') for e in extras.values() for d in e})")
+LOWEST = $(shell $(PYTHON) -c "import tomllib; extras = tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']; print(*{d.split(';')[0].replace('>=', '==') for e in extras.values() for d in e})")
 
 $(VENV)-lowest/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-lowest

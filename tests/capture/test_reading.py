@@ -12,6 +12,8 @@ from peerwire.capture.reading import Frame, is_capture, piped, read_capture, rea
 
 from .packets import ipv4, pcap, pcapng, tcp
 
+pytest.importorskip("cypcap", reason="cypcap, with which captures are read, is not here")
+
 FRAME = ipv4(tcp(b"data"))
 FILES = {
     "pcap": pcap([(1.5, FRAME)], 101),

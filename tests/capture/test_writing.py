@@ -13,6 +13,8 @@ from peerwire.state import Role
 
 from .packets import A6, B6, A, B
 
+pytest.importorskip("cypcap", reason="cypcap, with which captures are read, is not here")
+
 ENDS = [(A, B, A), (A6, B6, A6), (A, B6, ("::ffff:a00:1", 50000)), (B6, A, B6)]
 
 

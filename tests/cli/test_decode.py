@@ -18,6 +18,8 @@ from ..capture.spoken import RESPONDER, conversation, packets
 from ..wires import INFO_HASH
 from .conftest import PEERWIRE
 
+pytest.importorskip("cypcap", reason="cypcap, with which captures are read, is not here")
+
 DATA = Path(__file__).parents[1] / "data" / "captures"
 SAID, SHOWN = conversation()
 RAW = 101

@@ -43,8 +43,7 @@ FIELDS = [
 def tshark(path, ports):
     """(time, connection, port, name) of each message, and all indices and offsets by side.
 
-    A keep-alive has no field there. Ports are told, lest their numbers are taken for another
-
+    A keep-alive has no field there. Ports are told, lest one is taken for another protocol's.
     """
     if TSHARK is None:
         pytest.skip("tshark: not installed (apt-get install tshark)")
