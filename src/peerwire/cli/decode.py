@@ -9,7 +9,8 @@ of the connection, a mark, and what happened:
   <  said by the other side                        !  a broken rule, or bytes that are lost
 
 What is encrypted can't be read by a third and is told as such. With --json each line is an object:
-time, wire, mark, event and text are always there, and what the event has beside them.
+time, mark, event and text are always there, beside them wire (the connection), and what the event
+has, such as index, begin and length: docs/reference/log.md lists them.
 """
 
 from __future__ import annotations
