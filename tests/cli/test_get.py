@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import re
@@ -10,9 +11,11 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from peerwire import Extension, serve
 from peerwire.swarm.swarm import Redial
 
 from .conftest import (
@@ -39,6 +42,48 @@ def giver(start, sample):
     """A seed in a process of its own; its address."""
     seed = start("seed", sample.torrent, "--content", sample.content, "--port", "0", "--json")
     return f"{HOST}:{seed.port()}"
+
+
+@pytest.fixture
+def mute(sample):
+    """A peer in a thread that has everything and says nothing more; its address."""
+    started, port = threading.Event(), []
+
+    async def be_mute():
+        async def handle(peer):
+            peer.have_all()
+            await peer.wait_closed()
+
+        torrents = {sample.meta.info_hash: sample.meta.num_pieces}
+        metadata = functools.partial(Silent, len(sample.meta.info))
+        async with serve(handle, HOST, 0, torrents=torrents, extensions=[metadata]) as server:
+            port.append(server.port)
+            started.set()
+            await asyncio.to_thread(ended.wait)
+
+    ended = threading.Event()
+    thread = threading.Thread(target=asyncio.run, args=[be_mute()])
+    thread.start()
+    assert started.wait(30)
+    yield f"{HOST}:{port[0]}"
+    ended.set()
+    thread.join(30)
+
+
+class Silent(Extension):
+    """Promises metadata."""
+
+    name = "ut_metadata"
+
+    def __init__(self, size):
+        super().__init__()
+        self._size = size
+
+    def handshake(self):
+        return {"metadata_size": self._size}
+
+    def receive(self, payload):
+        return None
 
 
 # To the end
@@ -160,6 +205,35 @@ def test_a_seed_of_another_torrent(cli, sample, start, tmp_path, impatient):
     said = cli("get", sample.torrent, "--peer", peer, "-o", tmp_path / "new")
     assert said.status == 1
     assert f"{peer}: it closed the connection" in said.err.splitlines()[-1]
+
+
+def test_a_peer_that_promises_and_gives_nothing(cli, sample, tmp_path, mute):
+    words = ["--peer", mute, "-o", tmp_path / "new", "--timeout", "0.5"]
+    said = cli("get", sample.torrent, *words)
+    assert (said.status, said.out) == (1, "")
+    assert said.err.splitlines()[-1] == (
+        "peerwire: 15 of 15 pieces missing and none has come for 0.5 s: "
+        f"{mute}: it has never unchoked us"
+    )
+
+
+def test_a_peer_that_promises_metadata_and_gives_none(cli, sample, tmp_path, mute):
+    link = f"magnet:?xt=urn:btih:{sample.meta.info_hash.hex()}"
+    said = cli("get", link, "--peer", mute, "-o", tmp_path / "new", "--timeout", "0.5")
+    assert (said.status, said.out) == (1, "")
+    assert said.err.endswith(f" within 0.5 s: {mute}: it has not given all of it yet\n")
+
+
+@pytest.mark.parametrize("time", ["-1", "nan", "inf", "soon", ""])
+def test_a_time_that_is_none(cli, sample, time):
+    said = cli("get", sample.torrent, "--peer", f"{HOST}:1", "--timeout", time)
+    assert (said.status, said.out) == (2, "")
+    assert f"{time!r} is no time; write seconds" in said.err
+
+
+def test_a_download_may_wait_for_ever(cli, sample, giver, tmp_path):
+    words = ["get", sample.torrent, "--peer", giver, "-o", tmp_path / "new", "--timeout", "0"]
+    assert cli(*words).status == 0
 
 
 def test_without_a_peer(cli, sample):

@@ -6,7 +6,16 @@ import asyncio
 
 import pytest
 
-from peerwire import HaveNone, InfoHashMismatch, InvalidHandshake, Limits, Piece, Request, Unchoke
+from peerwire import (
+    ConnectionClosed,
+    HaveNone,
+    InfoHashMismatch,
+    InvalidHandshake,
+    Limits,
+    Piece,
+    Request,
+    Unchoke,
+)
 from peerwire.swarm.events import DialFailed, PeerJoined, PeerLeft
 from peerwire.swarm.swarm import LISTED, Redial
 
@@ -47,7 +56,29 @@ async def test_a_peer_that_does_not_serve_the_torrent(join, acting, clock):
     taker.swarm.dial(HOST, await acting(torrent, turns, torrents={}))
     await until(lambda: failed(taker))
     await clock.advance(1)
-    assert "it closed the connection, 0 bytes into its handshake" in await fails(taker)
+    assert (await fails(taker)).endswith(
+        ": it closed the connection, 0 bytes into its handshake; "
+        "perhaps it lacks this torrent, or is this very client"
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "means"),
+    [
+        ("off", "perhaps it lacks this torrent, or wants encryption, or is this very client"),
+        ("prefer", "perhaps it lacks this torrent, or is this very client"),
+        ("require", "perhaps it lacks this torrent, or speaks no encryption, or is this very"),
+    ],
+)
+async def test_a_peer_that_hangs_up(stack, join, policy, means):
+    torrent = make_torrent(BLOCK)
+    taker = await join(torrent, encryption=policy, redial=Redial(attempts=1))
+    server = await asyncio.start_server(lambda _, writer: writer.transport.abort(), HOST, 0)
+    stack.callback(server.close)
+    taker.swarm.dial(HOST, server.sockets[0].getsockname()[1])
+    assert f"; {means}" in await fails(taker)
+    (event,) = taker.told(DialFailed)
+    assert isinstance(event.error, ConnectionClosed)
 
 
 async def test_a_peer_that_answers_with_another_torrent(answering, join):
@@ -67,7 +98,7 @@ async def test_ourselves(join, clock):
     taker.swarm.dial(HOST, taker.port)
     await until(lambda: failed(taker))
     await clock.advance(1)
-    assert "it closed the connection" in await fails(taker)
+    assert "or is this very client" in await fails(taker)
     assert not taker.told(PeerJoined)
 
 

@@ -10,6 +10,7 @@ import pytest
 from peerwire import (
     ConnectionClosed,
     DownloadFailed,
+    Encryption,
     InfoHashMismatch,
     StorageError,
 )
@@ -21,6 +22,7 @@ from peerwire.swarm.events import (
     PeerLeft,
     PieceCorrupt,
     PieceVerified,
+    explained,
     why,
     written,
 )
@@ -94,6 +96,24 @@ def test_why_there_is_no_connection():
     mismatch = InfoHashMismatch("another torrent", rule="BEP 3")
     assert why(mismatch) == "another torrent (BEP 3)"
     assert why(DownloadFailed("nobody")) == "nobody"
+
+
+def test_what_it_may_mean_that_there_is_no_handshake():
+    hung_up = explained(closed("peer", "0 bytes into its handshake"), Encryption.PREFER)
+    assert why(hung_up) == (
+        "it closed the connection, 0 bytes into its handshake; "
+        "perhaps it lacks this torrent, or is this very client"
+    )
+    was_reset = closed("network", "[Errno 104] ...", ConnectionResetError(104, "..."))
+    told = explained(was_reset, Encryption.OFF)
+    assert why(told) == (
+        "Connection reset by peer; "
+        "perhaps it lacks this torrent, or wants encryption, or is this very client"
+    )
+    assert told.__cause__ is was_reset.__cause__
+    mismatch = InfoHashMismatch("another torrent", rule="BEP 3")
+    for error in (REFUSED, mismatch):  # which speak for themselves
+        assert explained(error, Encryption.OFF) is error
 
 
 def test_addresses():

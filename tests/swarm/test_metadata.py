@@ -228,7 +228,7 @@ async def test_each_failure_has_its_reason(host, raw_host):
     small = Limits(max_metadata=SIZE - 1)
     expected = {
         nobody: "Connection refused",
-        await host(torrents={}): "end of stream|0 bytes into its handshake",
+        await host(torrents={}): "0 bytes into its handshake; perhaps it lacks this torrent",
         await host(reserved=Reserved.FAST): r"does not speak the extension protocol \(BEP 10\)",
         await host(): r"does not speak ut_metadata \(BEP 9\)",
         await host(UtMetadata): "announces no metadata_size",
@@ -372,3 +372,63 @@ async def test_a_fetch_that_is_cancelled_leaves_nothing(host):
     fetching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetching  # `tidy` sees that no task is left
+
+
+@pytest.mark.parametrize("size", [1, SIZE - 1, SIZE + 1, 4 * 1024 * 1024])
+async def test_a_wrong_size_from_one_of_three_keeps_nobody_from_the_metadata(host, size):
+    liar = await host(stub(lambda piece: data(piece, bytes(size), size), size))
+    honest = [await host(having(METADATA)) for _ in range(2)]
+    assert await fetch_metadata(INFO_HASH, [liar, *honest]) == METADATA
+
+
+async def test_a_dawdler_among_three_keeps_nobody_from_the_metadata(host):
+    dawdler = await host(stub())
+    honest = [await host(having(METADATA)) for _ in range(2)]
+    assert await fetch_metadata(INFO_HASH, [dawdler, *honest]) == METADATA
+
+
+async def test_dawdlers_do_not_keep_others_from_being_tried(host, clock):
+    asked = []
+
+    def answer(what):
+        asked.append(what)
+
+    dawdlers = [await host(stub(answer, kind=Waiting)) for _ in range(2)]
+    honest = await host(having(METADATA))
+    fetching = asyncio.create_task(
+        fetch_metadata(INFO_HASH, [*dawdlers, honest], max_peers=2, timeout=20)
+    )
+    while not fetching.done():
+        await until(lambda: asked or fetching.done())
+        for extension, piece in asked[:2]:  # in time, and yet it would take for ever
+            extension.send(data(piece, FORGED))
+        asked.clear()
+        await turns()
+        await clock.advance(19)
+        await turns()
+    assert await fetching == METADATA
+
+
+async def test_all_of_it_has_an_end(host, clock):
+    asked = []
+    address = await host(stub(asked.append, kind=Waiting))
+    told = f"within 50 s: {HOST}:{address[1]}: it has not given all of it yet"
+    fetching = asyncio.create_task(fetch_metadata(INFO_HASH, [address], timeout=20, within=50))
+    for count in range(1, 6):
+        await until(lambda count=count: len(asked) >= count)
+        extension, piece = asked[count - 1]
+        extension.send(data(piece))
+        await turns()
+        assert not fetching.done()
+        await clock.advance(10)
+    with pytest.raises(DownloadFailed, match=told):
+        await fetching
+
+
+async def test_a_mistake_of_ours_is_not_taken_for_the_peers(host, monkeypatch):
+    def mistaken(self, peer, message):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module._Fetch, "_is_last", mistaken)
+    with pytest.raises(ZeroDivisionError):
+        await fetch_metadata(INFO_HASH, [await host(having(METADATA))])

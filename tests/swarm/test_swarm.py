@@ -289,6 +289,19 @@ async def test_a_peer_that_breaks_a_rule_is_dropped_for_good(join, acting):
     assert event.gives_up
 
 
+async def test_a_mistake_of_ours_in_the_background_ends_the_wait(join, clock):
+    torrent = make_torrent(BLOCK)
+    taker = await join(torrent)
+
+    def mistaken():
+        raise ZeroDivisionError
+
+    taker.swarm.download.tick = mistaken
+    await clock.advance(RECHOKE_SECONDS)
+    with pytest.raises(ZeroDivisionError):
+        await taker.swarm.wait_complete()
+
+
 # The same peer twice
 
 

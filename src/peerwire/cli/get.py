@@ -8,7 +8,9 @@ was.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +28,16 @@ from .output import human_bytes, human_rate
 from .transfer import held_bytes, tell, verify, watch
 
 if TYPE_CHECKING:
-    import argparse
-
     from .output import Output
 
 EXAMPLE = "peerwire get debian.torrent --peer 127.0.0.1:6881 -o downloads"
 
 INTERRUPTED = "interrupted; what has come is kept, and the same command goes on from there"
+
+#: Seconds without a verified piece after which it is given up. Who waits for a slot at a busy peer
+#: may be the twentieth in a round of half a minute each; and a piece of 4 MiB takes as long at
+#: 7 kB/s. Peers that only make promises would be waited for until somebody looks.
+TIMEOUT = 600.0
 
 #: Peers dialled of those that a magnet link names: a stranger may have written it.
 MAX_NAMED_PEERS = 50
@@ -65,7 +70,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="fetch from these peers only, and from none that they tell of (BEP 11)",
     )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=TIMEOUT,
+        help="give up once no piece has come for so long, whatever the peers promise; 0 for never"
+        f" (default: {TIMEOUT:g})",
+    )
     arguments.add_encryption(parser, Encryption.PREFER)
+
+
+def _seconds(text: str) -> float | None:
+    """Reads a number of seconds; None for 0, which is for ever."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, 600 or 1.5")
+    return seconds or None
 
 
 async def run(args: argparse.Namespace, out: Output) -> int:
@@ -79,7 +103,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     if magnet is None:
         selection = select(Metainfo.from_file(args.torrent), lambda _: True)
     else:
-        metainfo = await _fetch_metainfo(magnet, peers, args.encryption, out)
+        metainfo = await _fetch_metainfo(magnet, peers, args, out)
         selection = select(metainfo, magnet.selects)
     metainfo, wanted = selection.metainfo, selection.pieces
     storage = Storage(metainfo, args.output)
@@ -97,6 +121,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             wanted=wanted,
             encryption=args.encryption,
             pex=args.pex,
+            timeout=args.timeout,
             on_event=lambda event: tell(event, out),
         ) as swarm:
             for host, port in peers:
@@ -109,12 +134,16 @@ async def run(args: argparse.Namespace, out: Output) -> int:
 
 
 async def _fetch_metainfo(
-    magnet: Magnet, peers: list[tuple[str, int]], encryption: str, out: Output
+    magnet: Magnet, peers: list[tuple[str, int]], args: argparse.Namespace, out: Output
 ) -> Metainfo:
     info_hash = magnet.wire_info_hash
     out.note(f"fetching the metadata of {info_hash.hex()}")
     info = await fetch_metadata(
-        info_hash, peers, info_hash_v2=magnet.info_hash_v2, encryption=encryption
+        info_hash,
+        peers,
+        info_hash_v2=magnet.info_hash_v2,
+        encryption=args.encryption,
+        within=args.timeout,
     )
     metainfo = Metainfo.from_info(info, magnet.trackers)
     record = {

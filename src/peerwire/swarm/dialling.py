@@ -56,7 +56,8 @@ class Dialling:
         on_end: Told that an address is not dialled any more; of the error, if that is ours.
 
     Attributes:
-        failures: Why each address was given up, of those that were not hearsay.
+        failures: What came of each address when it was dialled last, of those that did not work
+            and were not hearsay.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Dialling:
             brought = connected is not None and connected.downloaded > 0
             failures = 1 if brought else failures + 1
             gives_up = failures >= redial.attempts or _hopeless(error)
-            if gives_up and not hearsay:
+            if not hearsay:
                 self.failures[address] = error
             if gives_up or connected is None:  # else PeerLeft has told it
                 self._on_failed(DialFailed(address, error, failures, gives_up))

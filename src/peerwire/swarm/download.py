@@ -42,6 +42,10 @@ SLOW_START = 5.0
 #: would otherwise be asked for ever, and nobody told that nothing comes.
 MAX_STALLS = 3
 
+#: Seconds that a peer has for a piece that is asked of it alone, while others would be free to
+#: give it; doubled with each of them, lest nobody ever has enough. libtorrent: 20 for any piece.
+PAROLE_SECONDS = 20.0
+
 #: Bytes of whole pieces that may wait for the disk before no more are asked for.
 MAX_UNWRITTEN = 64 * 1024 * 1024
 
@@ -68,6 +72,14 @@ class _Pipeline:
         if self.since is not None and now - self.since > SLOW_START:
             depth = min(depth, int(rate * PIPELINE_SECONDS / BLOCK_LENGTH))
         self.depth = max(MIN_PIPELINE, depth)
+
+
+@dataclass(slots=True)
+class _Parole:
+    """How long the peer that a piece is asked of alone may keep it, if others wait for work."""
+
+    until: float
+    patience: float = PAROLE_SECONDS
 
 
 class _Incoming:
@@ -129,6 +141,7 @@ class Download:
         self._incoming: dict[int, _Incoming] = {}
         self._pipelines: dict[Peer, _Pipeline] = {}
         self._evidence: Evidence[Sender] = Evidence()
+        self._paroles: dict[int, _Parole] = {}
         self._unwritten = 0
         self._writes: set[asyncio.Task[None]] = set()
         self._refilling: asyncio.Handle | None = None  # there once everybody is to be asked
@@ -249,6 +262,40 @@ class Download:
             self._rejected(peer, ended.request)
         self._refill_all_soon()
 
+    def tick(self) -> None:
+        """Lets nobody hold a piece up that was corrupt before; call it every few seconds.
+
+        Such a piece is asked of one peer alone, and that may be who made it fail and now dawdles.
+        """
+        now = self._loop.time()
+        for index, parole in self._paroles.items():
+            owner = self._picker.owner(index)
+            if owner is None or owner.closed is not None or now < parole.until:
+                continue
+            free = [peer for peer in self._pipelines if _is_free_for(peer, index)]
+            if not free:
+                continue
+            for request in [r for r in owner.requests if r.index == index]:
+                owner.cancel(*request.key)
+            self._picker.take_away(index)
+            parole.patience *= 2
+            parole.until = now + parole.patience
+            self.refill(max(free, key=lambda peer: peer.downloaded))
+
+    def complaint(self, peer: Peer) -> str:
+        """Says why a peer brings nothing, for whoever has waited in vain."""
+        pieces = self._picker.count(peer)
+        if not pieces:
+            return "it has told of no piece that it has"
+        if not self._picker.interesting(peer):
+            return f"it has {pieces} pieces, and none of the missing"
+        if "unchoke" not in peer.wire.messages_received:
+            return "it has never unchoked us"
+        if not peer.downloaded:
+            return "it has answered no request"
+        choking = ", and chokes us now" if peer.peer_choking else ""
+        return f"it has sent {peer.downloaded} bytes and no more{choking}"
+
     async def take_padding(self, pieces: Iterable[int]) -> None:
         """Verifies pieces that are all padding, of which nobody is asked for anything (BEP 47)."""
         for index in pieces:
@@ -309,10 +356,16 @@ class Download:
             self._refilling = self._loop.call_soon(self._refill_all)
 
     def _refill_all(self) -> None:
-        """Asks everybody, those last who let requests time out: others may have more luck."""
+        """Asks everybody, those last who let requests time out or are slow.
+
+        A block that was held up would else go to the same or the next who holds it up.
+        """
         self._refilling = None
-        for peer in sorted(self._pipelines, key=lambda peer: self._pipelines[peer].stalls):
+        for peer in sorted(self._pipelines, key=self._reluctance):
             self.refill(peer)
+
+    def _reluctance(self, peer: Peer) -> tuple[int, float]:
+        return self._pipelines[peer].stalls, -peer.download_rate
 
     async def _finish(self, index: int, memory: memoryview) -> None:
         """Verifies and writes a whole piece, and draws the consequences."""
@@ -326,6 +379,7 @@ class Download:
             self._unwritten -= len(memory)
         if good:
             self._picker.verified(index)
+            self._paroles.pop(index, None)
             for pipeline in self._pipelines.values():
                 pipeline.refused.discard(index)
             for liar in self._evidence.verified(index, memory):
@@ -339,6 +393,7 @@ class Download:
     def _corrupt(self, index: int, memory: memoryview) -> None:
         """Drops whoever sent all of a piece that is wrong; of several, keeps what will tell who."""
         blame = self._picker.corrupt(index)
+        self._paroles.setdefault(index, _Parole(self._loop.time() + PAROLE_SECONDS))
         senders = {block: Sender.of(peer) for block, peer in blame.senders.items()}
         guilty = blame.peers[0] if blame.alone else None
         self._on_corrupt(PieceCorrupt(index, list(blame.peers), guilty))
@@ -351,6 +406,12 @@ class Download:
         self._picker.disown(lambda peer: Sender.of(peer).identity == liar.identity)
         self._on_liar(liar, index)
         self._refill_all_soon()
+
+
+def _is_free_for(peer: Peer, index: int) -> bool:
+    """Whether a peer could give a piece, and has nothing else to give."""
+    ready = peer.closed is None and not peer.peer_choking
+    return ready and index in peer.peer_pieces and not len(peer.requests)
 
 
 def _wants_nothing(peer: Peer) -> bool:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..encryption import Encryption
 from ..errors import ConnectionClosed
 
 if TYPE_CHECKING:
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 __all__ = [
     "DialFailed",
     "DiskFailed",
+    "NoHandshake",
     "PeerBanned",
     "PeerJoined",
     "PeerLeft",
     "PieceCorrupt",
     "PieceVerified",
     "SwarmEvent",
+    "explained",
     "system_says",
     "why",
     "written",
@@ -146,8 +149,52 @@ def written(host_port: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+#: What else it may mean that somebody hangs up on us, by how we have dialled.
+_UNLIKE = {
+    Encryption.OFF: ", or wants encryption",
+    Encryption.PREFER: "",  # it was dialled both ways
+    Encryption.REQUIRE: ", or speaks no encryption",
+}
+
+
+class NoHandshake(ConnectionClosed):
+    """The peer ended the connection in place of a handshake.
+
+    Clients do so without a word to whoever asks for a torrent that they don't have, and to
+    themselves.
+
+    Args:
+        closed: How it ended.
+        encryption: How it was dialled.
+    """
+
+    def __init__(self, closed: ConnectionClosed, encryption: Encryption) -> None:
+        super().__init__(closed.by, closed.reason, last_message=closed.last_message)
+        self.__cause__ = closed.__cause__
+        self.means = f"perhaps it lacks this torrent{_UNLIKE[encryption]}, or is this very client"
+
+
+def explained(error: PeerWireError, encryption: Encryption) -> PeerWireError:
+    """Returns why there was no connection to be had, with what it may mean.
+
+    Args:
+        error: What `connect` has raised.
+        encryption: What was given to it.
+    """
+    if not isinstance(error, ConnectionClosed):
+        return error
+    # A connection that is closed before all of ours was read is reset.
+    hung_up = error.by == "peer" or isinstance(error.__cause__, ConnectionResetError)
+    return NoHandshake(error, encryption) if hung_up else error
+
+
 def why(error: PeerWireError) -> str:
     """Returns what went wrong in a few words, for a line that tells already where."""
+    told = _why(error)
+    return f"{told}; {error.means}" if isinstance(error, NoHandshake) else told
+
+
+def _why(error: PeerWireError) -> str:
     if not isinstance(error, ConnectionClosed):
         return str(error)
     cause = error.__cause__

@@ -14,7 +14,7 @@ from ..handshake import generate_peer_id, parse_hash20
 from ..limits import DEFAULT_LIMITS, Limits
 from ..metadata import Metadata, Verdict
 from ..pieces import PieceSet
-from .events import why, written
+from .events import explained, why, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,6 +45,7 @@ async def fetch_metadata(
     limits: Limits = DEFAULT_LIMITS,
     max_peers: int = 10,
     timeout: float = 20.0,
+    within: float | None = None,
     trace: Trace | None = None,
 ) -> bytes:
     """Fetches the info dictionary of a torrent from peers, and verifies it (BEP 9).
@@ -59,8 +60,10 @@ async def fetch_metadata(
         peer_id: Our peer id; made up when left out.
         encryption: As `connect` has it.
         limits: The bounds to hold each peer to, `Limits.max_metadata` among them.
-        max_peers: How many are tried at once.
+        max_peers: How many are tried at once; while these get nowhere, one more each `timeout`.
         timeout: Seconds that a peer may take for a connection, and for each answer.
+        within: Seconds for all of it; None for as long as peers go on answering, which may be an
+            hour if they do so as slowly as they may.
         trace: Called with (mark, what, now) for everything that happens on any of the wires.
 
     Returns:
@@ -71,22 +74,27 @@ async def fetch_metadata(
         LocalProtocolError: An info-hash is not one.
     """
     info_hash = parse_hash20(info_hash)
+    policy = Encryption(encryption)
     dial = functools.partial(
         connect,
         info_hash=info_hash,
         peer_id=generate_peer_id() if peer_id is None else peer_id,
-        encryption=encryption,
+        encryption=policy,
         extensions=[functools.partial(UtMetadata, limits=limits)],
         limits=limits,
         trace=trace,
         timeout=timeout,
     )
     v2 = [] if info_hash_v2 is None else [info_hash_v2]
-    fetch = _Fetch(Metadata(info_hash, *v2), dial, timeout)
-    metadata = await fetch.run(list(dict.fromkeys(addresses)), max_peers)
+    fetch = _Fetch(Metadata(info_hash, *v2), dial, policy, timeout)
+    failed = f"no peer gave the metadata of {info_hash.hex()}"
+    try:
+        async with asyncio.timeout(within):
+            metadata = await fetch.run(list(dict.fromkeys(addresses)), max_peers)
+    except TimeoutError:
+        raise DownloadFailed(f"{failed} within {within:g} s: {fetch.told()}") from None
     if metadata is None:
-        reasons = fetch.told() or "there is none to ask"
-        raise DownloadFailed(f"no peer gave the metadata of {info_hash.hex()}: {reasons}")
+        raise DownloadFailed(f"{failed}: {fetch.told() or 'there is none to ask'}")
     return metadata
 
 
@@ -96,34 +104,49 @@ class _Fetch:
     Args:
         metadata: What is fetched.
         dial: Connects to a host and port.
+        encryption: How it does.
         timeout: Seconds that a peer may take for each answer.
     """
 
     def __init__(
-        self, metadata: Metadata[Peer], dial: Callable[[str, int], connect], timeout: float
+        self,
+        metadata: Metadata[Peer],
+        dial: Callable[[str, int], connect],
+        encryption: Encryption,
+        timeout: float,
     ) -> None:
         self._metadata = metadata
         self._dial = dial
+        self._encryption = encryption
         self._timeout = timeout
         self._peers: set[Peer] = set()  # those that take part
         self._reasons: dict[tuple[str, int], str] = {}
 
     async def run(self, addresses: list[tuple[str, int]], max_peers: int) -> bytes | None:
-        """Tries them all, so many at once, until one has given the last piece."""
+        """Tries them all, so many at once, until one has given the last piece.
+
+        When none of those has got anywhere for a while, one more is tried: they may be dawdling
+        only to keep us from others.
+        """
         waiting = iter(addresses)
-        workers = [
-            asyncio.create_task(self._work(waiting)) for _ in range(min(max_peers, len(addresses)))
-        ]
+        first = min(max_peers, len(addresses))
+        workers = {asyncio.create_task(self._work(waiting)) for _ in range(first)}
+        pending = workers.copy()
         try:
-            for worker in asyncio.as_completed(workers):
-                await worker
-                if self._metadata.verified is not None:
-                    return self._metadata.verified
+            while pending and self._metadata.verified is None:
+                done, pending = await asyncio.wait(
+                    pending, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED
+                )
+                for worker in done:
+                    worker.result()  # which raises what is a mistake of ours
+                if not done and len(workers) < len(addresses):
+                    pending.add(asyncio.create_task(self._work(waiting)))
+                    workers |= pending
+            return self._metadata.verified
         finally:
             for task in workers:
                 task.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        return None
 
     def told(self) -> str:
         """Returns why each peer was of no use."""
@@ -134,6 +157,7 @@ class _Fetch:
     async def _work(self, waiting: Iterator[tuple[str, int]]) -> None:
         """Tries one address after the other until the metadata is there."""
         for address in waiting:
+            self._reasons[address] = "it has not given all of it yet"
             try:
                 await self._try(*address)
                 return
@@ -146,7 +170,11 @@ class _Fetch:
         Raises:
             PeerWireError: The peer does not help, or not any more.
         """
-        async with self._dial(host, port) as peer:
+        try:
+            dialled = await self._dial(host, port)
+        except PeerWireError as error:
+            raise explained(error, self._encryption) from error.__cause__
+        async with dialled as peer:
             try:
                 async with asyncio.timeout(self._timeout) as deadline:
                     peer.announce(PieceSet())  # BEP 6: it is told first, even if it is nothing

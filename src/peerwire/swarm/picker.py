@@ -370,6 +370,18 @@ class Picker(Generic[K]):
             if not piece.asked and not piece.got:
                 self._restart(piece)
 
+    def owner(self, index: int) -> K | None:
+        """The only peer that is asked for a piece on parole, if one is and it is not whole yet."""
+        piece = self._started.get(index)
+        return piece.owner.key if piece and piece.exclusive and not piece.whole else None
+
+    def take_away(self, index: int) -> None:
+        """Start a piece on parole anew, as its owner is too slow: who asks first has it next.
+
+        What was asked of the owner must have been taken back.
+        """
+        self._restart(self._started[index])
+
     def suspects(self, index: int) -> frozenset[K]:
         """All who gave blocks to failed attempts at this piece; none once it is verified."""
         return self._suspects.get(index, frozenset())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..asyncio.client import connect
 from ..encryption import Encryption
-from ..errors import ConnectionClosed, DownloadFailed
+from ..errors import ConnectionClosed, DownloadFailed, PeerWireError
 from ..extensions.handshake import ExtendedHandshake
 from ..extensions.lt_donthave import DontHave, LtDontHave
 from ..extensions.upload_only import UploadOnly, UploadOnlyMessage
@@ -31,6 +31,7 @@ from .events import (
     PeerLeft,
     PieceVerified,
     SwarmEvent,
+    explained,
     why,
     written,
 )
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["Redial", "Swarm"]
 
 #: Reasons told of a download that failed; there may be thousands of addresses.
-LISTED = 5
+LISTED = 20
 
 
 class Swarm:
@@ -76,6 +77,8 @@ class Swarm:
         super_seed: Whether to seed so that each piece is given about once (BEP 16): to pass for
             a peer with nothing, and show each peer a piece at a time. For first seeds only.
         redial: How often to dial an address.
+        timeout: Seconds without a verified piece after which a download is given up, whatever its
+            peers promise; None for never.
         pex: Whether to tell peers of each other, and to dial those that they tell of (BEP 11);
             never done in a private torrent (BEP 27).
         port: TCP port at which `welcome` is served, told to those whom we dial so that they can
@@ -101,6 +104,7 @@ class Swarm:
         slots: int = DEFAULT_SLOTS,
         super_seed: bool = False,
         redial: Redial | None = None,
+        timeout: float | None = None,
         pex: bool = True,
         port: int | None = None,
         on_event: Callable[[SwarmEvent], None] = lambda event: None,
@@ -139,6 +143,8 @@ class Swarm:
             on_failed=on_event,
             on_end=self._dial_ended,
         )
+        self._timeout = timeout
+        self._progress_at = 0.0  # when a piece was verified last
         self._tell = on_event
         self._trace = trace
         self._choker: Choker[Peer] = Choker(slots)
@@ -197,7 +203,7 @@ class Swarm:
 
         Raises:
             DownloadFailed: Every address that was dialled has been given up, and nobody else is
-                here.
+                here; or nothing has come for too long. The message tells why, for each.
             StorageError: The disk does not do what it should.
             MetainfoError: The torrent says of a piece that is all padding that it is not zeros.
         """
@@ -232,6 +238,9 @@ class Swarm:
 
     async def __aenter__(self) -> Swarm:
         self._do(self._rechoke_forever())
+        self._progress_at = self._loop.time()
+        if self._timeout is not None:
+            self._do(self._give_up_after(self._timeout))
         self._do(
             self.download.take_padding(
                 index
@@ -267,17 +276,20 @@ class Swarm:
     # Connections
 
     async def _connect(self, host: str, port: int) -> Peer:
-        return await connect(
-            host,
-            port,
-            self.metainfo.info_hash,
-            peer_id=self.peer_id,
-            num_pieces=self.metainfo.num_pieces,
-            encryption=self._encryption,
-            extensions=self.extensions,
-            limits=self._limits,
-            trace=self._trace,
-        )
+        try:
+            return await connect(
+                host,
+                port,
+                self.metainfo.info_hash,
+                peer_id=self.peer_id,
+                num_pieces=self.metainfo.num_pieces,
+                encryption=self._encryption,
+                extensions=self.extensions,
+                limits=self._limits,
+                trace=self._trace,
+            )
+        except PeerWireError as error:
+            raise explained(error, self._encryption) from error.__cause__
 
     def _dial_ended(self, error: BaseException | None) -> None:
         if error is not None:
@@ -349,6 +361,7 @@ class Swarm:
 
     def _verified(self, event: PieceVerified) -> None:
         self.have.add(event.index)
+        self._progress_at = self._loop.time()
         self._tell(event)
         for peer in self.peers:
             if peer.closed is not None:
@@ -397,13 +410,26 @@ class Swarm:
     def _fail_if_alone(self) -> None:
         """Gives the download up once nobody is left to have the rest from, nor to be dialled."""
         dialling, failures = self._dialling.addresses, self._dialling.failures
-        if dialling or self.peers or not failures or self.done:
-            return
-        reasons = [f"{written(address)}: {why(e)}" for address, e in failures.items()]
-        more = f"; and {len(reasons) - LISTED} more" if len(reasons) > LISTED else ""
+        if not (dialling or self.peers or not failures or self.done):
+            self._fail_because("and no peer left")
+
+    async def _give_up_after(self, timeout: float) -> None:
+        """Gives the download up once nothing has come for so many seconds."""
+        while not self.done:
+            left = self._progress_at + timeout - self._loop.time()
+            if left <= 0:
+                self._fail_because(f"and none has come for {timeout:g} s")
+                return
+            await asyncio.sleep(left)
+
+    def _fail_because(self, reason: str) -> None:
+        reasons = {a: why(error) for a, error in self._dialling.failures.items()}
+        reasons |= {peer.address: self.download.complaint(peer) for peer in self.peers}
+        told = [f"{written(address)}: {reason}" for address, reason in reasons.items()]
+        more = f"; and {len(told) - LISTED} more" if len(told) > LISTED else ""
         missing = f"{self.picker.remaining} of {self.metainfo.num_pieces} pieces missing"
-        told = "; ".join(reasons[:LISTED]) + more
-        self._fail(DownloadFailed(f"{missing} and no peer left: {told}"))
+        listed = "; ".join(told[:LISTED]) or "nobody was there"
+        self._fail(DownloadFailed(f"{missing} {reason}: {listed}{more}"))
 
     def _rechoke_soon(self) -> None:
         """Rechokes once for all who change their mind at the same time."""
@@ -417,9 +443,16 @@ class Swarm:
                 self._disguise.tick()
             if self._pex is not None:
                 self._pex.tell()
+            self.download.tick()
             await asyncio.sleep(RECHOKE_SECONDS)
 
     def _do(self, chore: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(chore)
         self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task[None]) -> None:
+        self._chores.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(error)  # a mistake of ours: who waits for the download is to know
