@@ -1,0 +1,157 @@
+"""Floods of HAVE and REQUEST come to the same at once as one by one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from peerwire.limits import Limits
+from peerwire.messages import Bitfield, Have, Reject, Request
+from peerwire.receiving import receive_run
+
+from .wires import Trace, encoded, of_size, open_wire, receive, run, sent
+
+PIECES = 20
+LOW = Limits(max_peer_requests=6, max_request=16, max_pieces=40)
+
+
+def listener(*, choking=False, known=True, **options):
+    wire = open_wire(num_pieces=PIECES if known else None, **{"limits": LOW, **options})
+    if not choking:
+        wire.send_unchoke()
+        wire.data_to_send()
+    return wire
+
+
+def after(messages, *, trace=None, size=1 << 20, **options):
+    """All that can be seen of a wire that heard these messages."""
+    wire = listener(trace=trace, **options)
+    events, error = run(wire, of_size(size, encoded(*messages)))
+    return {
+        "events": events,
+        "error": str(error),
+        "sent": wire.data_to_send(),
+        "pieces": [index for index in range(64) if index in wire.peer_pieces],
+        "requests": list(wire.peer_requests),
+        "counts": (dict(wire.messages_received), wire.last_message),
+        "next": str(run(wire, [Bitfield(bytes((PIECES + 7) // 8)).encode()])),
+    }
+
+
+def comes_to_the_same(messages, **options):
+    """Whether traced, in one segment or byte by byte; returns what it comes to."""
+    at_once = after(messages, **options)
+    assert after(messages, trace=Trace(), **options) == at_once
+    assert after(messages, size=1, **options) == at_once
+    return at_once
+
+
+def requests(count, *, index=0, begin=0, length=16):
+    return [Request(index, begin + n, length) for n in range(count)]
+
+
+haves = st.builds(Have, st.integers(0, PIECES) | st.integers(0, 50))
+asked = st.builds(
+    Request, st.integers(0, PIECES), st.integers(0, 9), st.sampled_from([16, 16, 16, 0, 17])
+)
+floods = st.one_of(
+    st.lists(haves, max_size=30),
+    st.lists(asked, max_size=12),
+    st.lists(haves | asked, max_size=20),
+    st.tuples(st.lists(haves, max_size=9), st.lists(asked, max_size=9)).map(
+        lambda two: [*two[0], *two[1]]
+    ),
+)
+settings_of_wires = st.fixed_dictionaries(
+    {"choking": st.booleans(), "known": st.booleans(), "fast": st.booleans()}
+)
+
+
+@given(floods, settings_of_wires)
+def test_a_flood_comes_to_the_same_as_its_messages(messages, options):
+    comes_to_the_same(messages, **options)
+
+
+def test_pieces_that_are_new_are_told_once_and_in_order():
+    said = [Have(index) for index in (7, 3, 7, 19, 3, 0)]
+    told = comes_to_the_same(said)
+    assert told["events"] == [Have(7), Have(3), Have(19), Have(0)]
+    assert told["counts"] == ({"have": 6}, "have")
+    assert "after other messages" in comes_to_the_same(said, strict=True)["next"]
+
+
+@pytest.mark.parametrize(("known", "last"), [(True, PIECES - 1), (False, LOW.max_pieces - 1)])
+def test_the_last_piece_that_can_be_announced_in_a_flood(known, last):
+    fits = [Have(index) for index in range(last - 5, last + 1)]
+    assert comes_to_the_same(fits, known=known)["events"] == fits
+    beyond = comes_to_the_same([*fits, Have(last + 1), Have(0)], known=known)
+    assert beyond["events"] == fits
+    assert f"have {last + 1}" in beyond["error"]
+
+
+def test_a_flood_of_requests_is_handed_out_up_to_the_bound():
+    most = LOW.max_peer_requests
+    told = comes_to_the_same(requests(most))
+    assert told["events"] == told["requests"] == requests(most)
+    assert told["sent"] == b""
+    assert told["counts"] == ({"request": most}, "request")
+    told = comes_to_the_same(requests(most + 2))
+    assert told["events"] == told["requests"] == requests(most)
+    assert told["sent"] == encoded(*(Reject(0, most + n, 16) for n in range(2)))
+
+
+def test_what_waits_already_counts():
+    wire = listener()
+    receive(wire, *requests(4))
+    receive(wire, *requests(4, begin=100))
+    assert list(wire.peer_requests) == [*requests(4), *requests(2, begin=100)]
+    assert sent(wire) == [Reject(0, 102, 16), Reject(0, 103, 16)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Request(0, 0, 17),
+        Request(0, 9, 0),
+        Request(0, 2, 16),
+    ],
+    ids=["too long", "empty", "a duplicate"],
+)
+def test_one_that_is_not_served_spoils_none_of_the_others(bad):
+    told = comes_to_the_same([*requests(4), bad, Request(1, 0, 16)])
+    assert told["events"] == told["requests"] == [*requests(4), Request(1, 0, 16)]
+    assert told["sent"] == Reject(bad.index, bad.begin, bad.length).encode()
+
+
+def test_a_flood_of_what_was_asked_for_before_is_rejected():
+    wire = listener()
+    receive(wire, *requests(5))
+    assert receive(wire, *requests(5)) == []
+    assert sent(wire) == [Reject(0, n, 16) for n in range(5)]
+
+
+def test_a_request_for_a_piece_beyond_the_last_ends_the_wire_where_it_stands():
+    told = comes_to_the_same([*requests(4), Request(PIECES, 0, 16), *requests(2, begin=50)])
+    assert told["events"] == requests(4)
+    assert f"request {PIECES}:0+16 in a torrent of {PIECES} pieces" in told["error"]
+    last = requests(4, index=PIECES - 1)
+    assert comes_to_the_same(last)["events"] == last
+
+
+def test_a_flood_of_a_choked_peer_is_rejected():
+    told = comes_to_the_same(requests(5), choking=True)
+    assert told["events"] == told["requests"] == []
+    assert told["sent"] == encoded(*(Reject(0, n, 16) for n in range(5)))
+
+
+def test_the_hard_limit_on_a_request_holds_in_a_flood():
+    limits = Limits(max_request=32, max_request_hard=20)
+    assert comes_to_the_same(requests(5, length=20), limits=limits)["events"] != []
+    assert comes_to_the_same(requests(5, length=21), limits=limits)["events"] == []
+
+
+def test_what_is_no_flood_is_left_to_the_functions_for_one():
+    wire = listener()
+    assert not receive_run(wire, [Reject(0, 0, 16)] * 5)
+    assert wire.messages_received == {}
+    assert receive_run(wire, requests(5))
+    assert wire.messages_received == {"request": 5}
