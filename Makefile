@@ -10,7 +10,7 @@ SOAK_SECONDS ?= 60
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
 
-test: lint unit  ## lint, types and the test suite
+test: lint coverage  ## lint, types, the test suite, and what it covers
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n auto -m "not interop" --cov --cov-report=term

@@ -80,6 +80,9 @@ def main() -> int:
     """Reports what is not covered; returns the exit status."""
     coverage = Coverage()
     coverage.load()
+    if not coverage.get_data().measured_contexts():
+        print("nothing was measured; run `make unit` first")
+        return 1
     failed = False
     for path in core():
         if missing := lacking(coverage, path):
