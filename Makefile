@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOAK_SECONDS ?= 60
 
-.PHONY: demo test unit coverage mutation lint format interop soak lowest fuzz clean
+.PHONY: demo test unit coverage mutation lint format interop soak lowest fuzz clean generate
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -26,6 +26,11 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+generate: $(STAMP)  ## write what is written after other sources
+	$(BIN)/python scripts/generate_sync.py
+	$(BIN)/ruff format src/peerwire/sync
+	$(BIN)/ruff check --fix src/peerwire/sync
 
 interop: $(STAMP)  ## the clients that are installed on this machine; says which are missing
 	$(BIN)/python -m pytest -n 4 -m interop -ra tests/interop
