@@ -479,12 +479,27 @@ def test_encryption_that_hides_one_handshake():
     said = encrypted(CryptoMethod.PLAINTEXT, HELLO_A)
     talk = [(A, said[A]), (B, said[B] + HELLO_B), *((A, Have(n).encode()) for n in range(300))]
     lines = told_by(*talk, (B, HaveAll().encode()), (B, Piece(0, 0, BLOCK).encode()))
-    assert lines[1].startswith("< handshake")
-    assert lines[2:] == [
+    assert lines[0] == "= encrypted, as BitTorrent's MSE looks"
+    assert lines[2].startswith("< handshake")
+    assert lines[3:] == [
         "! lost of the initiator: it is encrypted",
         "< have all",
         "< piece 0:0+16384",
     ]
+
+
+KEY = NOISE(200)
+OPENINGS = [HELLO_A, KEY, bytes(200), b"GET / HTTP/1.1"]
+
+
+@pytest.mark.parametrize("ours", OPENINGS)
+@pytest.mark.parametrize("theirs", OPENINGS)
+@pytest.mark.parametrize("size", [1, 50, 96, 97, 250])
+def test_what_is_spoken_does_not_depend_on_the_chunks(ours, theirs, size):
+    said = [(A, ours + HELLO_A), (B, theirs + HELLO_B), (A, Have(1).encode())]
+    parts = [(r, data[at : at + size]) for r, data in said for at in range(0, len(data), size)]
+    whole, cut = ([line.split(" begins ")[0] for line in told_by(*t)] for t in (said, parts))
+    assert cut == whole
 
 
 def test_a_gap_before_the_handshake():
