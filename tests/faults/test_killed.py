@@ -6,6 +6,7 @@ PEERWIRE_KILLS=1000 PEERWIRE_KILLS_SEED=$RANDOM in the environment play other ga
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from peerwire import Request, serve
 from peerwire.torrent.create import create
 from peerwire.torrent.storage import Storage
 
-from ..cli.conftest import BLOCK, HOST, Sample, run
+from ..cli.conftest import BLOCK, HOST, Sample, run, until
 
 #: How often a download is killed before it may complete.
 KILLS = int(os.environ.get("PEERWIRE_KILLS", "20"))
@@ -28,36 +29,47 @@ PIECE = 2 * BLOCK
 PIECES = 400
 
 
-class Counting:
-    """A seed that knows what it gave.
+@dataclasses.dataclass
+class Round:
+    """What is given to one process.
 
     Attributes:
-        given: The pieces of which it gave a block in this run, one for each block.
-        enough: Set once it has given `wanted` blocks; it gives `more` of them, and then no more.
+        wanted: So many blocks are enough.
+        most: And no more than so many are given.
+        enough: Set once it is enough; if that is none, at first contact.
+        given: The pieces of which a block was given, one for each block.
     """
+
+    wanted: int
+    most: int
+    enough: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
+    given: list[int] = dataclasses.field(default_factory=list)
+
+
+class Counting:
+    """A seed that knows what it gave."""
 
     def __init__(self, sample):
         self.storage = Storage(sample.meta, sample.content.parent)
-        self.begin(2 * PIECES, 0)
+        self.round = Round(0, 0)
 
-    def begin(self, wanted, more):
-        self.given = []
-        self.enough = asyncio.Event()
-        self._wanted = wanted
-        self._most = wanted + more
+    def begin(self, wanted, most):
+        self.round = Round(wanted, most)
+        return self.round
 
     async def handle(self, peer):
-        if not self._wanted:
-            self.enough.set()
+        now = self.round  # what is still to be read of a peer that was killed belongs to its own
+        if not now.wanted:
+            now.enough.set()
         peer.have_all()
         peer.unchoke()
         async for message in peer:
-            if isinstance(message, Request) and len(self.given) < self._most:
-                self.given.append(message.index)
+            if isinstance(message, Request) and len(now.given) < now.most:
+                now.given.append(message.index)
+                if len(now.given) >= now.wanted:
+                    now.enough.set()
                 block = self.storage.read(message.index, message.begin, message.length)
                 await peer.respond(message, block)
-                if len(self.given) >= self._wanted:
-                    self.enough.set()
 
 
 @pytest.fixture
@@ -90,23 +102,24 @@ async def test_nothing_that_verified_is_fetched_twice(large, start, tmp_path):
                 # At first contact or after some blocks, on average so many that pieces are left
                 # for every kill; and while some more are on their way or all of them are here.
                 wanted = moments.choice([0, 1, moments.randrange(max(1, left // (KILLS - number)))])
-                giver.begin(wanted, moments.randrange(40))
+                most = min(wanted + moments.randrange(40), left - 2)  # it is not to complete
+                now = giver.begin(min(wanted, most), most)
                 getting = start(*words)
-                await giver.enough.wait()
+                await until(now.enough.is_set)
                 for _ in range(moments.randrange(100)):
                     await asyncio.sleep(0)  # so many turns of this loop
                 assert await asyncio.to_thread(getting.end, signal.SIGKILL) == -signal.SIGKILL
-                assert not here & set(giver.given)
+                assert not here & set(now.given)
                 before, here = here, large.pieces_in(new)
-                assert before <= here <= before | set(giver.given)
-                total += len(giver.given)
-            giver.begin(2 * PIECES, 0)
+                assert before <= here <= before | set(now.given)
+                total += len(now.given)
+            now = giver.begin(0, 2 * PIECES)
             said = await asyncio.to_thread(run, *words, "--json")
     assert said.status == 0, said.err
-    assert set(giver.given) == set(range(PIECES)) - here
-    assert len(giver.given) == 2 * len(set(giver.given))
+    assert set(now.given) == set(range(PIECES)) - here
+    assert len(now.given) == 2 * len(set(now.given))
     assert (new / "large").read_bytes() == large.content.read_bytes()
-    total += len(giver.given)
+    total += len(now.given)
     print(
         f"{len(here)} of {PIECES} pieces survived {KILLS} kills; {total} blocks were given in all,"
         f" {total - 2 * PIECES} more than there are: what was on its way, {BLOCK} bytes each"
