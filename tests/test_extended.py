@@ -1,6 +1,8 @@
 """The extension protocol (BEP 10), as a wire speaks it."""
 
+import gc
 import traceback
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -443,3 +445,23 @@ def test_what_broke_a_rule_is_not_kept_with_the_error(message):
             assert not [v for v in frame.f_locals.values() if len(str(v)) > 10_000]
         behind = behind.__context__
     assert frames, "it is still told where it came from"
+
+
+def test_an_extension_of_a_wire_that_is_over_can_say_nothing():
+    wire = chatting_wire()
+    chat = wire.extensions.get(Chat)
+    wire.close("enough")
+    with pytest.raises(ConnectionClosed, match="enough"):
+        chat.say("wait")
+
+
+def test_a_wire_that_is_over_takes_no_garbage_collector_to_be_gone():
+    wire = chatting_wire()
+    here = weakref.ref(wire)
+    wire.close()
+    gc.disable()
+    try:
+        del wire
+        assert here() is None
+    finally:
+        gc.enable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
@@ -231,6 +232,7 @@ class WireState:
             return
         self.closed = ConnectionClosed(by, reason, last_message=self.last_message)
         self.closed.__cause__ = cause
+        self.extensions.transmit = functools.partial(_too_late, self.closed)  # keeps us no more
         self._note("!" if cause else "=", self.closed)
         self._enter(State.CLOSED)
         self.am_choking = self.peer_choking = True
@@ -350,3 +352,7 @@ class WireState:
                 f"no message can be sent while {self.state.value}",
                 rule="BEP 3, peer protocol: the handshake comes first",
             )
+
+
+def _too_late(closed: ConnectionClosed, _extension: Extension, _payload: bytes) -> None:
+    raise closed.again()

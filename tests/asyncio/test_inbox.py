@@ -108,6 +108,16 @@ class TestInbox:
             await anext(reader)
         assert told == [5]
 
+    async def test_once_it_is_closed_nobody_needs_to_be_told(self):
+        told = []
+        inbox = Inbox(LIMITS, lambda: told.append("room"))
+        reader = inbox.reader()
+        for index in range(8):
+            inbox.put(Have(index))
+        inbox.close(ConnectionClosed("peer", "gone"))
+        assert [message async for message in reader] == [Have(n) for n in range(8)]
+        assert told == []
+
     async def test_it_is_full_for_nobody_once_the_reader_is_let_go(self, inbox):
         reader = inbox.reader()
         for index in range(6):

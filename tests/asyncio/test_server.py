@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import os
 import socket
+import weakref
 
 import pytest
 
@@ -491,3 +493,48 @@ async def test_a_piece_nobody_asked_for_ends_the_peer(serving, dial):
     await peer.wait_closed()
     assert peer.closed.by == "us"
     assert "not asked for" in peer.closed.reason
+
+
+GREETING = greeting().encode()
+BROKEN = b"\0\0\0\2\0\0"  # a choke with a payload
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [],
+        [b"\x13Bit"],
+        [GREETING],
+        [GREETING, Have(1).encode() * 3],
+        [GREETING + BROKEN],
+        [GREETING, BROKEN],
+        [greeting(OTHER_HASH).encode()],
+        [b"GET / HTTP/1.1\r\n"],
+    ],
+    ids=lambda said: b" ".join(said).hex()[-8:] or "nothing",
+)
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_who_has_gone_takes_no_garbage_collector_to_be_gone(
+    serving, dial, clock, said, leaves
+):
+    """With thousands that come and go, it would have work for a second at a time."""
+    server, came = await serving()
+    raw = await dial(server)
+    await until(lambda: server._connected)
+    (here,) = map(weakref.ref, server._connected)
+    gc.disable()
+    try:
+        for words in said:
+            raw.say(words)
+            await turns()
+        if leaves:
+            raw.close()
+        else:
+            await clock.advance(1000)
+        await until(lambda: not server._connected)
+        while not came.empty():
+            came.get_nowait()
+        await turns()
+        assert here() is None
+    finally:
+        gc.enable()

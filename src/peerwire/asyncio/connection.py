@@ -129,6 +129,8 @@ class Connection(asyncio.BufferedProtocol):
                 timer.cancel()
         self.resume_writing()
         self.lost.set_result(None)
+        # Nobody is told any more: so who was goes when it is let go, garbage collector or not.
+        del self._on_events, self._on_closed, self._may_read
 
     def pause_writing(self) -> None:
         """The peer reads too slowly: `drain` waits from now on, though not for ever."""
@@ -219,8 +221,11 @@ class Connection(asyncio.BufferedProtocol):
     def _tell(self) -> None:
         while events := self.wire.events_received():
             self._on_events(events)
-        if self.wire.closed is not None and not self._told_closed:
+        closed = self.wire.closed
+        if closed is not None and not self._told_closed:
             self._told_closed = True
+            if isinstance(closed.__cause__, RemoteProtocolError):
+                closed.__cause__.__traceback__ = None  # it leads back to this connection
             self._on_closed()
             self.resume_writing()
 

@@ -147,6 +147,7 @@ class Inbox:
     def close(self, closed: ConnectionClosed) -> None:
         """Lets the reader end once it has read what is left."""
         self._closed = closed
+        self._on_room = _not_told  # a closed connection reads on anyway, and is not to be kept
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -177,3 +178,7 @@ class Inbox:
 
     def _is_read(self) -> bool:
         return self._reader is not None and self._reader() is not None
+
+
+def _not_told() -> None:
+    pass
