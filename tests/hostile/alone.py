@@ -28,7 +28,7 @@ READ = 256 * 1024
 LEFT_OVER = 1024
 
 #: Bytes of a segment that come one by one; thousands more would be no other case.
-SINGLE = 2048
+SINGLE = 700
 
 
 def _at_once(data: bytes) -> Iterator[bytes]:

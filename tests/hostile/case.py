@@ -20,6 +20,7 @@ __all__ = [
     "ALL",
     "DIALLED",
     "FETCHING",
+    "MAGNETS",
     "SOCKETS",
     "UNBOUND",
     "Act",
@@ -44,9 +45,10 @@ class Level(enum.Enum):
     SERVE = "serve"
     SEED = "a seed"
     GET = "a download"
+    MAGNET = "a download from a magnet link"
 
 
-ALL = frozenset(Level)
+ALL = frozenset({Level.WIRE, Level.SERVE, Level.SEED, Level.GET})
 #: Only a side that was dialled can meet it.
 DIALLED = frozenset({Level.WIRE, Level.SERVE, Level.SEED})
 #: The same, but not in a swarm: the torrent is known less, or more is spoken.
@@ -55,6 +57,8 @@ UNBOUND = frozenset({Level.WIRE, Level.SERVE})
 FETCHING = frozenset({Level.WIRE, Level.GET})
 #: It takes a socket.
 SOCKETS = ALL - {Level.WIRE}
+#: Only who has no metadata yet can meet it.
+MAGNETS = frozenset({Level.MAGNET})
 
 
 # What the peer does
@@ -240,6 +244,7 @@ class Scene:
         v2: Whether the torrent is a v2 one.
         strict: Whether deviations end a connection.
         slow: Whether the application does not get round to this peer's requests.
+        undecided: Whether it does not get round to saying if it serves the torrent.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -248,6 +253,7 @@ class Scene:
     v2: bool = False
     strict: bool = False
     slow: bool = False
+    undecided: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,7 +61,7 @@ def act(wire: Wire, scene: Scene) -> None:
 
 def _act_on(wire: Wire, event: Any, scene: Scene) -> None:
     match event:
-        case Handshake():
+        case Handshake() if not scene.undecided:
             _meet(wire, event, scene)
         case Interested():
             wire.send_unchoke()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import SOCKETS, Row
+from .case import ALL, MAGNETS, SOCKETS, Row
 
 __all__ = ["ROWS"]
 
@@ -68,10 +68,12 @@ ROWS = (
     ),
     Row(
         "metadata",
-        "ut_metadata that is malformed, unasked, too early, contradicts itself, or is asked for"
-        " over and over",
-        "`RemoteProtocolError` that names the extension; requests beyond a few copies are rejected",
+        "ut_metadata that is malformed, unasked, too early, too big, contradicts itself, does not"
+        " hash, never comes, or is asked for over and over",
+        "`RemoteProtocolError` that names the extension; what does not hash is thrown away, and the"
+        " next peer asked; requests beyond a few copies are rejected",
         ("max_metadata", "max_metadata_copies"),
+        ALL | MAGNETS,
     ),
     Row(
         "pex",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING, cast
 
 from peerwire import Port
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from .case import Step
 
-__all__ = ["Stranger", "small_socket", "turns", "until"]
+__all__ = ["Stranger", "listen", "small_socket", "turns", "until"]
 
 #: What no script says.
 MARK = Port(4242)
@@ -150,6 +151,14 @@ class Stranger(asyncio.Protocol):
         await turns(5)
 
 
+async def listen(stranger: Stranger, *, small: bool = False) -> asyncio.Server:
+    """Puts a stranger where it can be dialled, once: close what is returned when it was."""
+    sock = small_socket() if small else socket.socket()
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", 0))
+    return await asyncio.get_running_loop().create_server(lambda: stranger, sock=sock)
+
+
 def small_socket() -> socket.socket:
     """Returns a socket with so little room that who does not read at it is noticed soon."""
     sock = socket.socket()
@@ -159,12 +168,11 @@ def small_socket() -> socket.socket:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Lets the event loop go round until something is true."""
-    for _ in range(100_000):
-        if condition():
-            return
+    """Lets the event loop and the disk's threads go on until something is true."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
         await asyncio.sleep(0)
-    raise AssertionError("it never came true")
 
 
 async def turns(count: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from .case import Case, Ended, Level
 from .cases import CASES
-from .ring import Fetching
+from .fetching import Fetching
 
 if TYPE_CHECKING:
     import contextlib

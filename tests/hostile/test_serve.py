@@ -8,7 +8,7 @@ import pytest
 
 from .case import Case, Ended, Level
 from .cases import CASES
-from .ring import Dialled
+from .dialled import Dialled
 
 if TYPE_CHECKING:
     import contextlib

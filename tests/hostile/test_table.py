@@ -25,7 +25,7 @@ def test_there_are_enough_cases() -> None:
 
 def test_each_is_another_one() -> None:
     assert len({case.id for case in CASES}) == len(CASES)
-    assert len({(repr(case.script), case.scene) for case in CASES}) == len(CASES)
+    assert len({(repr(case.script), case.scene, case.levels) for case in CASES}) == len(CASES)
 
 
 def test_each_belongs_to_a_row() -> None:

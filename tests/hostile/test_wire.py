@@ -11,7 +11,7 @@ from peerwire import Extended, Hashes, Message, Piece, RemoteProtocolError, Role
 
 from ..wires import EXAMPLES, v2_wire
 from .alone import CHUNKINGS, Alone
-from .case import Case, Level
+from .case import FETCHING, Case, Level
 from .cases import CASES
 from .torrent import NUM_PIECES
 from .weight import WEIGHT, check_counts, weight
@@ -36,7 +36,7 @@ def met(cases: Iterable[Case]) -> list[Any]:
     for case in cases:
         if Level.WIRE not in case.levels:
             continue
-        if case.levels & {Level.SERVE, Level.SEED}:
+        if case.levels != FETCHING:
             found.append(pytest.param(case, Role.RESPONDER, id=f"{case.id}-responder"))
         if Level.GET in case.levels:
             found.append(pytest.param(case, Role.INITIATOR, id=f"{case.id}-initiator"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from peerwire import Have, InfoHashMismatch, Interested, InvalidHandshake
+from peerwire import Have, InfoHashMismatch, Interested, InvalidHandshake, Unknown
 from peerwire.handshake import PROTOCOL
 
-from ..case import Case, Ended
+from ..case import Case, Ended, Level, Scene
 from ..torrent import OUR_ID, greeting, said
 
 __all__ = ["CASES"]
@@ -41,5 +41,12 @@ CASES = (
         id="handshake/no-torrent",
         script=(said(greeting(info_hash=bytes(20))),),
         expect=Ended(InfoHashMismatch, "BEP 3, peer protocol", "00" * 20),
+    ),
+    Case(
+        id="handshake/talks-on-before-it-is-answered",
+        script=(greeting(), said(Unknown(99, bytes(50_000))) * 30),
+        expect=Ended(InvalidHandshake, "Limits.max_undecided", "before its handshake was answer"),
+        levels=frozenset({Level.WIRE}),
+        scene=Scene(undecided=True),
     ),
 )
