@@ -192,6 +192,13 @@ def test_extensions_are_called_by_the_names_that_their_receiver_gave():
     ]
 
 
+def test_a_name_that_a_peer_gave_is_fit_for_a_log():
+    observer, trace = listening()
+    observer.receive_data(A, spoken({"x\n\x1b[2J" + "y" * 1000: 7}), 0.0)
+    observer.receive_data(B, Extended(7, b"hello").encode(), 0.0)
+    assert trace.lines[-1] == "< extended x\ufffd\ufffd[2J" + "y" * 34 + ", 5 bytes"
+
+
 def test_what_an_extension_does_not_allow():
     observer, trace = listening()
     observer.receive_data(A, spoken({"lt_donthave": 3}), 0.0)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from .conduct import Conduct, Finding, Side
 from .errors import InvalidHandshake, RemoteProtocolError
+from .extensions.handshake import shown_name
 from .extensions.overheard import readers
 from .framing import Framing
 from .handshake import HANDSHAKE_LENGTH, PROTOCOL, Handshake, Reserved
@@ -383,9 +384,10 @@ class Observer:
             content: object = self._conduct.extended_handshake(stream.side, payload)
             return ExtendedContent(0, payload, "handshake", content)
         # Ids are those that the receiver gave (BEP 10).
-        message.label = self._conduct.other(stream.side).names.get(number, "")
+        name = self._conduct.other(stream.side).names.get(number, "")
+        message.label = shown_name(name)
         told = ExtendedContent(number, payload, message.label)
-        read = stream.readers.get(message.label)
+        read = stream.readers.get(name)
         if read is not None:
             try:
                 told.content = read(payload)

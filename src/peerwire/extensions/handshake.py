@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..bencode import Value
 
-__all__ = ["ExtendedHandshake"]
+__all__ = ["ExtendedHandshake", "shown_name"]
 
 #: Nesting and values allowed in a peer's handshake. Those of deployed clients have a depth of two
 #: and some twenty values.
@@ -124,7 +124,7 @@ class ExtendedHandshake:
 
     def __str__(self) -> str:
         told = [f"{key}={getattr(self, key)}" for key in _KEYS if getattr(self, key) is not None]
-        names = [f"{_printable(name[:40])}={number}" for name, number in self.m.items()]
+        names = [f"{shown_name(name)}={number}" for name, number in self.m.items()]
         more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
         listed = ", ".join(names[:SHOWN] + more)
         return " ".join(["extended handshake", f"m=({listed})", *told])
@@ -164,6 +164,11 @@ def _text(item: Any) -> str:
     if not isinstance(item, bytes):
         raise TypeError("it is a string")
     return _printable(item[:MAX_TEXT].decode(errors="replace"))
+
+
+def shown_name(name: str) -> str:
+    """Returns the name that a peer gave an extension, fit for a log."""
+    return _printable(name[:40])
 
 
 def _printable(text: str) -> str:
