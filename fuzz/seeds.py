@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import random
 import struct
 import sys
 from collections import defaultdict
@@ -86,6 +87,9 @@ def _captured(stream: bytes) -> Iterator[tuple[str, bytes]]:
         if seen[message.name] <= ALIKE:
             messages.append(message)
     yield "framing", b"\5\7" + b"".join(message.encode() for message in messages)
+    # Both sides of a third's connection say the same, in turns.
+    both = b"".join(bytes((12 | n % 2,)) + _plain_step(m) for n, m in enumerate(messages))
+    yield "observe", bytes((9, 0xE0)) + both
     for options in (0b0110, 0b1110):
         unchoke = bytes((5, 1))
         yield "wire", bytes((11, options, 0)) + unchoke + b"".join(map(_wire_step, messages))
@@ -99,13 +103,17 @@ def _captured(stream: bytes) -> Iterator[tuple[str, bytes]]:
 
 def _wire_step(message: Message) -> bytes:
     """The steps of a script that come to the same as a message that was captured."""
-    frame = message.encode()
-    said = bytes((1, frame[4], min(255, len(frame) - 5))) + frame[5 : 5 + 255]
+    said = b"\1" + _plain_step(message)
     if isinstance(message, Piece):  # asked for, then answered
         return bytes((6, message.index & 255, message.begin // 16384 & 3, 0, 1, 3, 0, 0))
     if isinstance(message, Request):  # then served
         return said + bytes((8, 1))
     return said
+
+
+def _plain_step(message: Message) -> bytes:
+    frame = message.encode()
+    return bytes((frame[4], min(255, len(frame) - 5))) + frame[5 : 5 + 255]
 
 
 def _hash_step(message: Message) -> bytes:
@@ -188,6 +196,17 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
     yield from (("metainfo", b"\xff" + sample) for sample in SAMPLES)
     for n in range(len(metainfo.VALUES)):
         yield "metainfo", bytes((n % len(SAMPLES), 6, n, n, n, 1, n))
+    for step in range(16):
+        yield "observe", bytes((3, 0xE5, step, 0, 4, 1, 2, 3, 4, 10, 11, 12, 4, 4, 0, 0, 0, 1))
+        yield "observe", bytes((0, 0, step, 0, 200)) + random.Random(step).randbytes(200)
+    syn = (0x82, 2, 0, 0, 0, 0, 0x83, 18, 0, 0, 0, 1)  # both sides open
+    yield "packets", bytes((0, 1, *syn, 0, 16, 0, 50, 1, 0, 0, 16, 99, 20, 1, 0, 0, 16, 50, 49, 1))
+    yield "packets", bytes((0, 0, *syn, 0, 16, 9, 9, 1, 0, 1, 17, 0, 0, 1, 9, 0, 20, 0, 0, 0, 0))
+    tcp = bytes((0, 1, 0, 2, 0, 0, 0, 9, 0, 0, 0, 0, 0x50, 16, *bytes(6))) + b"data"
+    ip = bytes((0x45, 0, 0, 44, 0, 0, 0, 0, 9, 6, 0, 0, *range(8))) + tcp
+    ipv6 = bytes((0x60, 0, 0, 0, 0, 24, 6, 9, *range(32))) + tcp
+    yield from (("packets", bytes((1, 4, 0, 60)) + packet) for packet in (ip, ipv6))
+    yield "packets", bytes((1, 1, 0, 60, *bytes(12), 8, 0)) + ip
     for link, at in itertools.product(range(4), range(8)):
         yield "paths", bytes((link, at, 0, 1, 1, 23, 2, 1, 1, 0, 22, 1, 2))
     yield from (("magnet", b"\0" + str(link).encode()) for link in _magnets())
