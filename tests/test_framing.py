@@ -101,6 +101,14 @@ def test_runs_are_of_one_kind(said):
     assert all(type(run[0]) in (Have, Request) for run in runs if len(run) > 1)
 
 
+@pytest.mark.parametrize("one", [Have(3), Request(1, 2, 3)])
+@pytest.mark.parametrize("rest", [[], [Suggest(3)], [Cancel(1, 2, 3)], [Choke(), Have(1)]])
+@pytest.mark.parametrize("count", [4, 30])
+def test_a_flood_is_a_run(one, rest, count):
+    runs = list(Framing(20).runs(encoded(*[one] * count, *rest)))
+    assert [len(run) for run in runs] == [count, *(1 for _ in rest)]
+
+
 @given(st.binary(max_size=200), st.integers(1, 20))
 def test_no_more_than_one_message_is_held(noise, size):
     framing = Framing(64)
@@ -115,43 +123,39 @@ def test_no_more_than_one_message_is_held(noise, size):
 
 # Lengths
 
-#: Ids, payload lengths that are wrong for them, and where the right one stands.
+#: Ids, payload lengths that are wrong for them, the right one, and where it stands.
 WRONG_LENGTHS = [
-    ((0, 1, 2, 3), (1, 4), "BEP 3, peer messages"),
-    ((4,), (0, 3, 5, 8), "BEP 3, peer messages"),
-    ((6, 8), (0, 11, 13, 24), "BEP 3, peer messages"),
-    ((7,), (0, 7), "BEP 3, peer messages"),
-    ((9,), (0, 1, 3, 4), "BEP 5, BitTorrent protocol extension"),
-    ((13, 17), (0, 3, 5), "BEP 6, fast extension"),
-    ((14, 15), (1, 4), "BEP 6, fast extension"),
-    ((16,), (0, 11, 13), "BEP 6, fast extension"),
-    ((21, 23), (0, 47, 49, 80), "BEP 52, peer messages"),
-    ((20,), (0,), "BEP 10"),
-    ((22,), (0, 47, 49, 79, 81), "BEP 52, peer messages"),
+    ((0, 1, 2, 3), (1, 4), "0", "BEP 3, peer messages"),
+    ((4,), (0, 3, 5, 8), "4", "BEP 3, peer messages"),
+    ((6, 8), (0, 11, 13, 24), "12", "BEP 3, peer messages"),
+    ((7,), (0, 7), "at least 8", "BEP 3, peer messages"),
+    ((9,), (0, 1, 3, 4), "2", "BEP 5, BitTorrent protocol extension"),
+    ((13, 17), (0, 3, 5), "4", "BEP 6, fast extension"),
+    ((14, 15), (1, 4), "0", "BEP 6, fast extension"),
+    ((16,), (0, 11, 13), "12", "BEP 6, fast extension"),
+    ((21, 23), (0, 47, 49, 80), "48", "BEP 52, peer messages"),
+    ((20,), (0,), "at least 1", "BEP 10"),
+    ((22,), (0, 47, 49, 79, 81), "48 and a multiple of 32", "BEP 52, peer messages"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("number", "length", "rule"),
+    ("number", "length", "right", "rule"),
     [
-        (number, length, rule)
-        for numbers, lengths, rule in WRONG_LENGTHS
+        (number, length, right, rule)
+        for numbers, lengths, right, rule in WRONG_LENGTHS
         for number in numbers
         for length in lengths
     ],
 )
 @pytest.mark.parametrize("size", [1, 1000])
-def test_a_payload_has_the_length_that_its_id_demands(number, length, rule, size):
+def test_a_payload_has_the_length_that_its_id_demands(number, length, right, rule, size):
     data = encoded(Have(1)) + frame(number, bytes(length)) + encoded(Have(2))
-    message, line = receive(Framing(MAX), of_size(size, data))
-    assert message == Have(1)
-    assert line.startswith(f"RemoteProtocolError message id {number} with a payload of {length} ")
-    assert line.endswith(f"({rule})")
-
-
-def test_a_piece_has_at_least_the_place_of_its_block():
-    (line,) = receive(Framing(MAX), [frame(7, bytes(7))])
-    assert line.endswith("id 7 with a payload of 7 bytes; it has at least 8 (BEP 3, peer messages)")
+    assert receive(Framing(MAX), of_size(size, data)) == [
+        Have(1),
+        f"RemoteProtocolError message id {number} with a payload of {length} bytes; "
+        f"it has {right} ({rule})",
+    ]
 
 
 def test_a_block_may_be_empty():
@@ -205,7 +209,10 @@ def test_the_limit_holds_for_the_next_length_prefix():
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_a_second_handshake_is_named(size):
     (line,) = receive(Framing(MAX), of_size(size, peer_handshake()))
-    assert line.startswith("InvalidHandshake a second handshake")
+    assert line == (
+        "InvalidHandshake a second handshake, where a message is due "
+        "(BEP 3, peer protocol: after the handshake come messages)"
+    )
     with pytest.raises(InvalidHandshake):
         list(Framing(MAX).receive(PROTOCOL[:4]))
 

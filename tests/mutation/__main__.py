@@ -50,6 +50,13 @@ pytest_add_cli_args = ["-p", "no:cacheprovider", "--hypothesis-profile=mutation"
 timeout_multiplier = 3.0
 """
 
+#: A module whose functions run as it is imported has to be imported anew for each mutant.
+RUNS_WHEN_IMPORTED = {"framing"}
+ANEW = """
+process_isolation = "forkserver"
+forkserver_warmup = "none"
+"""
+
 
 def own_tests(module: str) -> list[str]:
     """The test files of a module: its own, and those that begin with its name."""
@@ -64,6 +71,7 @@ def prepare(module: str, folder: Path) -> None:
     for name in ("src", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
     settings = CONFIGURATION.format(module=module, tests=json.dumps(own_tests(module)))
+    settings += ANEW if module in RUNS_WHEN_IMPORTED else ""
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text() + settings)
 
 
