@@ -538,3 +538,53 @@ async def test_who_has_gone_takes_no_garbage_collector_to_be_gone(
         assert here() is None
     finally:
         gc.enable()
+
+
+def tracing(lines):
+    """What keeps lines."""
+    return lambda mark, what, now: lines.append(f"{mark} {what}")
+
+
+async def test_a_trace_of_all_peers(serving, dial):
+    lines = []
+    server, came = await serving(trace=tracing(lines))
+    for peer_id in RAW_ID, OTHER_ID:
+        await dial(server, greeting(peer_id=peer_id), Have(1))
+        await came.get()
+    await until(lambda: lines.count("< have 1") == 2)
+
+
+async def test_a_trace_for_each_peer(serving, dial):
+    lines = {}
+
+    def trace_for(address):
+        return tracing(lines.setdefault(address, []))
+
+    server, came = await serving(trace_for=trace_for)
+    for index, peer_id in enumerate((RAW_ID, OTHER_ID)):
+        await dial(server, greeting(peer_id=peer_id), Have(index))
+        address = (await came.get()).address
+        await until(lambda index=index, kept=lines[address]: f"< have {index}" in kept)
+    said = [[line for line in kept if "have" in line] for kept in lines.values()]
+    assert said == [["< have 0"], ["< have 1"]]
+
+
+async def test_no_trace_for_some(serving, dial):
+    server, came = await serving(trace_for=lambda address: None)
+    await dial(server, greeting())
+    assert (await came.get()).wire.trace is None
+
+
+async def test_a_trace_for_who_has_left_already(serving):
+    addresses = []
+    server, _ = await serving(trace_for=addresses.append)
+    left = socket.socket()  # as one that was reset before it was accepted: it has no peer
+    left.setblocking(False)
+    server._take_in(left)
+    await until(lambda: not server._connected)
+    assert addresses == [("", 0)]
+
+
+def test_one_kind_of_trace():
+    with pytest.raises(ValueError, match="give one of them"):
+        serve(idle, trace=tracing([]), trace_for=lambda address: None)

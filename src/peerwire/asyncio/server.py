@@ -79,6 +79,7 @@ class Server:
         make_wire: Callable[..., Wire],
         peer_id: bytes,
         encryption: Encryption,
+        trace_for: Callable[[tuple[str, int]], Trace | None],
     ) -> None:
         self.peers: set[Peer] = set()
         self.peer_id = peer_id
@@ -88,6 +89,7 @@ class Server:
         self._find_torrent = None if torrents is None else SkeyTable(torrents.keys())
         self._max_peers = min(max_peers, most_connections() or max_peers)
         self._make_wire = make_wire
+        self._trace_for = trace_for
         self._connected: set[Peer] = set()  # those in their handshake, too
         self._shaking_hands: dict[Peer, None] = {}  # and these alone, the oldest first
         self._starting: set[asyncio.Task[None]] = set()
@@ -171,10 +173,10 @@ class Server:
             connection.close()
             self._warn_of_refusal()
             return
-        layer = EncryptedWire(
-            self._make_wire(now=self._loop.time()), self._encryption, torrents=self._find_torrent
+        wire = self._make_wire(now=self._loop.time(), trace=self._trace_for(_whose(connection)))
+        peer = Peer(
+            EncryptedWire(wire, self._encryption, torrents=self._find_torrent), self._decide
         )
-        peer = Peer(layer, self._decide)
         self._connected.add(peer)
         self._shaking_hands[peer] = None
         task = self._loop.create_task(self._start(peer, connection))
@@ -261,6 +263,15 @@ class Server:
             await peer.close("handled")
 
 
+def _whose(connection: socket.socket) -> tuple[str, int]:
+    """Returns the peer's address, as `Peer.address` tells it."""
+    try:
+        host, port, *_ = connection.getpeername()
+    except OSError:  # it has left already
+        return "", 0
+    return host, port
+
+
 class serve:  # noqa: N801 - used as a verb
     """Listens for peers: ``async with serve(...) as server`` or ``server = await serve(...)``.
 
@@ -282,6 +293,8 @@ class serve:  # noqa: N801 - used as a verb
         limits: The bounds to hold each peer to.
         strict: Whether deviations that deployed clients are known for end a connection, too.
         trace: Called with (mark, what, now) for everything that happens on any of the wires.
+        trace_for: In place of `trace`, where peers are to be told apart: called with the address of
+            each that connects, returns the trace of its wire, or None for none.
         max_peers: Connections at a time, or 70 % of the files that the process may have open,
             where that is fewer. One more takes the place of whoever has been in its handshake for
             longest; where all are past theirs, it is refused.
@@ -289,6 +302,7 @@ class serve:  # noqa: N801 - used as a verb
 
     Raises:
         OSError: The address can't be listened on.
+        ValueError: At once: both `trace` and `trace_for` are given.
     """
 
     def __init__(
@@ -305,9 +319,12 @@ class serve:  # noqa: N801 - used as a verb
         limits: Limits = DEFAULT_LIMITS,
         strict: bool = False,
         trace: Trace | None = None,
+        trace_for: Callable[[tuple[str, int]], Trace | None] | None = None,
         max_peers: int = 10_000,
         backlog: int = 1000,
     ) -> None:
+        if trace is not None and trace_for is not None:
+            raise ValueError("trace is for all peers, trace_for for each: give one of them")
         our_id = generate_peer_id() if peer_id is None else parse_hash20(peer_id, "peer id")
         make_wire = functools.partial(
             Wire,
@@ -318,10 +335,16 @@ class serve:  # noqa: N801 - used as a verb
             extensions=tuple(extensions),
             limits=limits,
             strict=strict,
-            trace=trace,
         )
         self._make_server = functools.partial(
-            Server, handler, torrents, max_peers, make_wire, our_id, Encryption(encryption)
+            Server,
+            handler,
+            torrents,
+            max_peers,
+            make_wire,
+            our_id,
+            Encryption(encryption),
+            trace_for or (lambda _: trace),
         )
         self._listen_on = (host, port, backlog)
         self._server: Server | None = None
