@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOAK_SECONDS ?= 60
 
-.PHONY: demo test unit coverage mutation lint format interop soak lowest fuzz clean generate
+.PHONY: demo test unit coverage mutation lint format interop soak bench lowest fuzz clean generate
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -40,6 +40,12 @@ mutation: $(VENV)-mutation/.installed  ## what no test would notice; some minute
 
 soak: $(STAMP)  ## 2,000 peers on one server, a tenth of them hostile: what breaks, what grows?
 	$(BIN)/python -m bench.soak --seconds $(SOAK_SECONDS)
+
+# BENCH=quick takes some two minutes instead of ten, and leaves what docs/ tells alone.
+bench: $(STAMP)  ## every figure, beside the clients that are installed here; says which are missing
+	$(BIN)/python -m bench $(if $(filter quick,$(BENCH)),--quick,--json $(FIGURES).json --svg $(FIGURES).svg)
+
+FIGURES := docs/topics/performance
 
 lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
 	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \

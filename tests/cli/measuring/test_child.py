@@ -44,6 +44,12 @@ def test_what_is_said_is_a_line(capsys):
     assert capsys.readouterr().out == '{"port": 1}\n'
 
 
+def test_a_program_goes_on_when_it_is_told_to():
+    with Child(python("input(); print('1')")) as child:
+        child.tell()
+        assert child.read() == 1
+
+
 def test_the_end_of_a_program_tells_why():
     with (
         Child(python("raise SystemExit('no such luck')")) as child,

@@ -23,8 +23,8 @@ TINY = Sizes(
 @pytest.mark.parametrize(
     ("make", "rows"),
     [
-        (contests.wire, 3),
-        (contests.encrypted, 1),
+        (contests.wire, 4),
+        (contests.encrypted, 4),
         (contests.floods, 2),
         (contests.chunks, 2),
         (contests.memory, 1),
@@ -41,6 +41,11 @@ def test_each_gives_its_rows(inside, monkeypatch, make, rows):
     for result in results:
         assert result.figure != 0
         assert bool(result.row.beside) == (result.ratio is not None)
+
+
+def test_without_uvloop_it_is_left_out(monkeypatch):
+    monkeypatch.setattr(contests, "find_spec", lambda name: None)
+    assert "uvloop" not in contests.wire(TINY).contenders
 
 
 def test_what_python_takes_longer():

@@ -10,10 +10,12 @@ import socket
 import time
 from pathlib import Path
 from struct import Struct
+from typing import Any
 
+from ... import bencode
 from ...handshake import HANDSHAKE_LENGTH, Handshake, Reserved, generate_peer_id
 from ...limits import BLOCK_LENGTH
-from ...messages import Bitfield, Interested, Piece, Request, Unchoke
+from ...messages import Bitfield, Extended, Interested, Piece, Request, Unchoke
 from .child import say
 
 __all__ = ["HOST", "PIPELINE", "bare_leech", "bare_seed", "idle_dial", "raw_receive", "raw_send"]
@@ -27,6 +29,23 @@ PIPELINE = 250
 
 _LENGTH_AND_ID = Struct(">IB")
 _REQUEST = Struct(">IBIII")
+
+#: An extended handshake as libtorrent's (BEP 10).
+_EXTENDED: dict[bytes, Any] = {
+    b"m": {
+        b"lt_donthave": 7,
+        b"upload_only": 3,
+        b"ut_holepunch": 4,
+        b"ut_metadata": 2,
+        b"ut_pex": 1,
+    },
+    b"complete_ago": 1,
+    b"metadata_size": 20_000,
+    b"p": 6881,
+    b"reqq": 2000,
+    b"v": b"libtorrent/2.1.1",
+}
+
 _FRAME = len(Piece.header(0, 0, BLOCK_LENGTH)) + BLOCK_LENGTH
 
 
@@ -200,7 +219,7 @@ def bare_leech(
 
 
 def idle_dial(port: int, count: int, info_hash: str) -> None:
-    """Says so many handshakes, hears as many, and then nothing until the server has enough.
+    """Has so many peers say what peers say first, and then nothing until the server has enough.
 
     Args:
         port: Where the server is.
@@ -209,11 +228,12 @@ def idle_dial(port: int, count: int, info_hash: str) -> None:
     """
     allow_many_files()
     reserved = Reserved.EXTENSION | Reserved.FAST
+    rest = Extended(0, bencode.encode(_EXTENDED)).encode() + Interested().encode()
     connections = []
     for _ in range(count):
         connection = socket.create_connection((HOST, port))
         handshake = Handshake(bytes.fromhex(info_hash), generate_peer_id(), reserved)
-        connection.sendall(handshake.encode())
+        connection.sendall(handshake.encode() + rest)
         connections.append(connection)
     for connection in connections:
         connection.recv(HANDSHAKE_LENGTH, socket.MSG_WAITALL)

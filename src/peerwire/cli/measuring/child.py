@@ -77,6 +77,12 @@ class Child:
             raise PeerWireError(self._how_it_ended())
         return json.loads(line)
 
+    def tell(self) -> None:
+        """Tells the program, which waits for a line, to go on."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.write("\n")
+        self._popen.stdin.flush()
+
     def __enter__(self) -> Child:
         return self
 

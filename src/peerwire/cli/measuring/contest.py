@@ -33,10 +33,12 @@ class Kind:
 FIGURES = {
     "rate": Kind("GB/s", 1e9, more_is_better=True),
     "cpu": Kind("CPU s/GB", 1e-9, more_is_better=False),
+    "cpu_other": Kind("CPU s/GB", 1e-9, more_is_better=False),
     "messages": Kind("M/s", 1e6, more_is_better=True),
     "handshakes": Kind("/s", 1, more_is_better=True),
     "memory": Kind("KiB", 1024, more_is_better=False),
     "time": Kind("ms", 1e-3, more_is_better=False),
+    "stall": Kind("ms", 1e-3, more_is_better=False),
     "growth": Kind("x", 1, more_is_better=False),
 }
 

@@ -7,6 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from .child import Child, ours
@@ -64,6 +65,10 @@ HANDSHAKES = {"plain": "off", "MSE plaintext": "prefer", "MSE RC4": "require"}
 #: Bytes at a time in which floods come: what a busy and what a slow connection reads.
 CHUNKS = {"64 KiB": 65536, "1,460 B": 1460}
 
+#: Bytes that a cipher gets at a time, and how much less of them where it is in pure Python.
+CHUNK = 256 * 1024
+SLOW = 128
+
 KINDS = ("have", "request")
 LARGE = 1024 * 1024
 AT_A_TIME = 20
@@ -87,13 +92,13 @@ def pair(server: Sequence[str], client: Callable[[int], Sequence[str]]) -> Figur
 def wire(sizes: Sizes) -> Contest:
     """Blocks of 16 KiB from process to process, 250 requests under way."""
 
-    def run(how: str) -> Figures:
+    def run(how: str, loop: str = "asyncio") -> Figures:
         return pair(
-            ours("wire_seed"),
-            lambda port: ours("wire_leech", port=port, total=sizes.wire, how=how),
+            ours("wire_seed", loop=loop),
+            lambda port: ours("wire_leech", port=port, total=sizes.wire, how=how, loop=loop),
         )
 
-    return Contest(
+    contest = Contest(
         "wire",
         {
             "raw sockets": lambda: pair(
@@ -108,29 +113,44 @@ def wire(sizes: Sizes) -> Contest:
             Row("bulk wire, into=", "rate", "into=", ("raw sockets",), 0.5),
             Row("bulk wire, plain await", "rate", "await", ("raw sockets",)),
             Row("bulk wire, request_nowait, iterating", "rate", "iterate", ("raw sockets",)),
+            Row("bulk wire, into=, on uvloop beside asyncio", "rate", "uvloop", ("into=",)),
         ],
     )
+    if find_spec("uvloop") is not None:
+        contest.contenders["uvloop"] = lambda: run("into", "uvloop")
+    return contest
 
 
 def encrypted(sizes: Sizes) -> Contest:
-    """The same with RC4 at both ends."""
+    """The same under each policy of encryption, and RC4 alone."""
 
-    def run() -> Figures:
-        options = {"total": sizes.encrypted, "how": "into", "encryption": "require"}
+    def run(policy: str) -> Figures:
         return pair(
-            ours("wire_seed", encryption="require"),
-            lambda port: ours("wire_leech", port=port, **options),
+            ours("wire_seed", encryption=policy),
+            lambda port: ours(
+                "wire_leech", port=port, total=sizes.encrypted, how="into", encryption=policy
+            ),
         )
 
-    def cipher() -> Figures:
-        with Child(ours("cipher", size=sizes.encrypted)) as child:
+    def cipher(size: int, *, pure: bool) -> Figures:
+        with Child(ours("cipher", size=size, chunk=min(size, CHUNK), pure=pure)) as child:
             done = child.read()
         return {"rate": done["bytes"] / done["seconds"], "cpu": done["cpu"] / done["bytes"]}
 
+    alone, slow = "the cipher alone", "RC4 in pure Python"
     return Contest(
         "rc4",
-        {"the cipher alone": cipher, "RC4": run},
-        [Row("bulk wire over RC4, into=", "rate", "RC4", ("the cipher alone",), 0.7)],
+        {
+            alone: lambda: cipher(sizes.encrypted, pure=False),
+            slow: lambda: cipher(sizes.encrypted // SLOW, pure=True),
+            **{kind: partial(run, policy) for kind, policy in HANDSHAKES.items()},
+        },
+        [
+            Row("bulk wire over RC4, into=", "rate", "MSE RC4", (alone,), 0.7),
+            Row("bulk wire over RC4, into=, beside plain", "rate", "MSE RC4", ("plain",)),
+            Row("bulk wire, MSE plaintext, beside plain", "rate", "MSE plaintext", ("plain",)),
+            Row("RC4 in place, beside pure Python", "rate", alone, (slow,)),
+        ],
     )
 
 

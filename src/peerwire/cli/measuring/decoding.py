@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...framing import Framing
 from ...limits import BLOCK_LENGTH, Limits
 from ...messages import Have, Request, Unknown
-from ...rc4 import rc4
+from ...rc4 import PurePythonRC4, rc4
 from ...wire import Wire
 from .child import say
 
@@ -100,9 +100,10 @@ def _decode(data: bytes, chunk: int, times: int) -> None:
     say(bytes=len(data) * times, seconds=time.perf_counter() - started)
 
 
-def cipher(size: int, chunk: int = 256 * 1024) -> None:
-    """Encrypts so many bytes with RC4, in place."""
-    stream, data = rc4(bytes(16)), bytearray(chunk)
+def cipher(size: int, chunk: int = 256 * 1024, pure: bool = False) -> None:
+    """Encrypts so many bytes with RC4, in place; in pure Python if that is asked for."""
+    stream = PurePythonRC4(bytes(16)) if pure else rc4(bytes(16))
+    data = bytearray(chunk)
     stream.apply(data)
     started, cpu = time.perf_counter(), time.process_time()
     for _ in range(size // chunk):

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from ...asyncio.client import connect
 from ...asyncio.server import serve
 from ...limits import BLOCK_LENGTH
-from ...messages import Piece, Request
+from ...messages import Interested, Piece, Request
 from .bare import HOST, PIPELINE, allow_many_files
 from .child import say
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from typing import Any
 
     from ...asyncio.peer import Peer
 
@@ -31,15 +32,28 @@ __all__ = [
     "wire_seed",
 ]
 
+
+def _on_uvloop(main: Coroutine[Any, Any, None]) -> None:
+    import uvloop
+
+    uvloop.run(main)
+
+
+#: Event loops to run on, by name.
+_LOOPS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {
+    "asyncio": asyncio.run,
+    "uvloop": _on_uvloop,
+}
+
 INFO_HASH = bytes(range(20))
 NUM_PIECES = 1000
 TORRENTS = {INFO_HASH: NUM_PIECES}
 BLOCKS_A_PIECE = 64
 
 
-def wire_seed(encryption: str = "off") -> None:
+def wire_seed(encryption: str = "off", loop: str = "asyncio") -> None:
     """Answers every request of one peer with the same block."""
-    asyncio.run(_wire_seed(encryption))
+    _LOOPS[loop](_wire_seed(encryption))
 
 
 async def _wire_seed(encryption: str) -> None:
@@ -61,7 +75,7 @@ async def _wire_seed(encryption: str) -> None:
 
 
 def wire_leech(
-    port: int, total: int, how: str, encryption: str = "off", pipeline: int = PIPELINE
+    port: int, total: int, how: str, encryption: str = "off", loop: str = "asyncio"
 ) -> None:
     """Fetches so many bytes in blocks and drops them.
 
@@ -70,22 +84,21 @@ def wire_leech(
         total: In bytes, a multiple of 16 KiB.
         how: "into", "await" or "iterate".
         encryption: The policy.
-        pipeline: Requests under way at a time.
+        loop: "asyncio" or "uvloop".
     """
-    asyncio.run(_wire_leech(port, total // BLOCK_LENGTH, _HOW[how], encryption, pipeline))
+    _LOOPS[loop](_wire_leech(port, total // BLOCK_LENGTH, _HOW[how], encryption))
 
 
 async def _wire_leech(
     port: int,
     count: int,
-    fetch: Callable[[Peer, int, int], Awaitable[None]],
+    fetch: Callable[[Peer, int], Awaitable[None]],
     encryption: str,
-    pipeline: int,
 ) -> None:
     async with connect(HOST, port, INFO_HASH, encryption=encryption) as peer:
         await peer.ready()
         started, cpu = time.perf_counter(), time.process_time()
-        await fetch(peer, count, pipeline)
+        await fetch(peer, count)
         say(
             bytes=count * BLOCK_LENGTH,
             seconds=time.perf_counter() - started,
@@ -100,33 +113,33 @@ def _places(count: int) -> Iterator[tuple[int, int]]:
         yield index % NUM_PIECES, block * BLOCK_LENGTH
 
 
-async def _fetch_into(peer: Peer, count: int, pipeline: int) -> None:
-    room = memoryview(bytearray(pipeline * BLOCK_LENGTH))
-    slots = [room[n * BLOCK_LENGTH : (n + 1) * BLOCK_LENGTH] for n in range(pipeline)]
+async def _fetch_into(peer: Peer, count: int) -> None:
+    room = memoryview(bytearray(PIPELINE * BLOCK_LENGTH))
+    slots = [room[n * BLOCK_LENGTH : (n + 1) * BLOCK_LENGTH] for n in range(PIPELINE)]
     waiting: deque[asyncio.Future[memoryview]] = deque()
     for number, (index, begin) in enumerate(_places(count)):
-        if len(waiting) == pipeline:
+        if len(waiting) == PIPELINE:
             await waiting.popleft()
-        slot = slots[number % pipeline]
+        slot = slots[number % PIPELINE]
         waiting.append(peer.request(index, begin, BLOCK_LENGTH, into=slot))
     for block in waiting:
         await block
 
 
-async def _fetch_await(peer: Peer, count: int, pipeline: int) -> None:
+async def _fetch_await(peer: Peer, count: int) -> None:
     waiting: deque[asyncio.Future[bytes]] = deque()
     for index, begin in _places(count):
-        if len(waiting) == pipeline:
+        if len(waiting) == PIPELINE:
             await waiting.popleft()
         waiting.append(peer.request(index, begin, BLOCK_LENGTH))
     for block in waiting:
         await block
 
 
-async def _fetch_iterate(peer: Peer, count: int, pipeline: int) -> None:
-    room = memoryview(bytearray(pipeline * BLOCK_LENGTH))
+async def _fetch_iterate(peer: Peer, count: int) -> None:
+    room = memoryview(bytearray(PIPELINE * BLOCK_LENGTH))
     places = _places(count)
-    slots = (room[n * BLOCK_LENGTH : (n + 1) * BLOCK_LENGTH] for n in range(pipeline))
+    slots = (room[n * BLOCK_LENGTH : (n + 1) * BLOCK_LENGTH] for n in range(PIPELINE))
     for slot, (index, begin) in zip(slots, places, strict=False):
         peer.request_nowait(index, begin, BLOCK_LENGTH, into=slot)
     left, messages = count, aiter(peer)
@@ -151,12 +164,15 @@ def idle_serve(count: int) -> None:
 
 
 async def _idle_serve(count: int) -> None:
+    left = count
     last = asyncio.Event()
 
     async def handle(peer: Peer) -> None:
-        if len(server.peers) == count:
-            last.set()
-        await peer.wait_closed()
+        nonlocal left
+        async for message in peer:
+            left -= isinstance(message, Interested)
+            if not left:
+                last.set()
 
     async with serve(handle, HOST, 0, torrents=TORRENTS) as server:
         before = _resident()

@@ -61,7 +61,7 @@ def cells(result: Result) -> tuple[str, ...]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}"
 
 
 def table(results: Sequence[Result]) -> str:

@@ -1,0 +1,1 @@
+"""What `make bench` runs: peerwire beside the clients that are installed here."""

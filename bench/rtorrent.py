@@ -1,0 +1,81 @@
+"""rtorrent as a seeder, in the shape of the clients that peerwire is tried against."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tests.interop.clients.base import Address, Client, Download
+from tests.interop.process import Process, running
+
+from peerwire.handshake import Handshake, generate_peer_id
+from peerwire.torrent.metainfo import Metainfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: It takes no torrent without a tracker, where DHT is off. Nobody listens there.
+NOBODY = "http://127.0.0.1:9/announce"
+
+#: A daemon: it asks for no terminal.
+SETTINGS = """\
+system.daemon.set = true
+session.path.set = {home}
+directory.default.set = {folder}
+network.bind_address.set = 127.0.0.1
+network.port_range.set = {port}-{port}
+network.port_random.set = no
+dht.mode.set = disable
+protocol.pex.set = no
+trackers.use_udp.set = no
+protocol.encryption.set = none
+pieces.hash.on_completion.set = no
+network.max_open_files.set = 64
+throttle.global_up.max_rate.set_kb = 0
+load.start = {torrent}
+"""
+
+
+def answers(port: int, handshake: Handshake) -> bool:
+    """Whether a peer at the port answers; rtorrent cuts those off who come before it has hashed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+        connection.sendall(handshake.encode())
+        return bool(connection.recv(1))
+
+
+class Rtorrent(Client):
+    """rtorrent, which a Debian machine gets from ``apt-get install rtorrent``."""
+
+    name = "rtorrent"
+
+    @classmethod
+    def available(cls) -> str | None:
+        """Says what is missing."""
+        if shutil.which("rtorrent") is None:
+            return "no rtorrent on PATH: apt-get install rtorrent"
+        return None
+
+    @contextmanager
+    def seed(self, torrent: Path, content: Path, port: int) -> Iterator[Process]:
+        """Serves the content, once it is hashed."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        metainfo = dataclasses.replace(Metainfo.from_file(torrent), trackers=((NOBODY,),))
+        tracked = self.home / "tracked.torrent"
+        tracked.write_bytes(metainfo.to_bytes())
+        settings = self.home / "rtorrent.rc"
+        settings.write_text(
+            SETTINGS.format(home=self.home, folder=content.parent, port=port, torrent=tracked)
+        )
+        command = ["rtorrent", "-n", "-o", f"import={settings}"]
+        with running(command, self.home, self.jail) as process:
+            handshake = Handshake(metainfo.info_hash, generate_peer_id())
+            process.wait_until(lambda: answers(port, handshake), "seeding")
+            yield process
+
+    def leech(self, torrent: Path, out_dir: Path, peer: Address) -> Iterator[Download]:
+        """Does not: it is measured as a seeder."""
+        raise NotImplementedError
