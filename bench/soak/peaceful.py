@@ -19,7 +19,7 @@ from peerwire.metadata import PIECE_LENGTH as METADATA_PIECE
 from peerwire.metadata import piece_count
 from peerwire.torrent.hashing import verified
 
-from .plan import HOST, Plan
+from .plan import HOST, PATIENCE, Plan
 from .server import extensions
 
 if TYPE_CHECKING:
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from .torrent import Torrent
 
 __all__ = ["visit_all"]
-
-#: Seconds that an answer may take. On a busy machine it may be seconds; thirty are none.
-PATIENCE = 30.0
 
 #: Things said between arriving and leaving, on average.
 ACTIONS = 8

@@ -9,9 +9,12 @@ import resource
 
 import peerwire
 
-__all__ = ["HOST", "Plan", "allow_files", "dump", "parser"]
+__all__ = ["HOST", "PATIENCE", "Plan", "allow_files", "dump", "parser"]
 
 HOST = "127.0.0.1"
+
+#: Seconds that an answer may take. On a busy machine it may be seconds; thirty are none.
+PATIENCE = 30.0
 
 #: Files that a process has open beside its sockets.
 OTHER_FILES = 100
@@ -36,7 +39,7 @@ class Plan:
     seconds: float = 60.0
     hostile: float = 0.1
     seed: int = 1
-    pause: float = 2.0
+    pause: float = 3.0
     patience: float = 10.0
     processes: int = 2
     growth: bool = False
@@ -44,12 +47,12 @@ class Plan:
     @property
     def arriving(self) -> float:
         """Seconds over which the first peers arrive."""
-        return self.seconds / 6
+        return self.seconds / 4
 
     @property
     def warm_up(self) -> float:
         """Seconds until everything has happened once, and memory is to grow no more."""
-        return self.seconds * 0.4
+        return self.seconds / 2
 
     @property
     def server_limits(self) -> peerwire.Limits:
@@ -65,8 +68,8 @@ class Plan:
 
     @property
     def peer_limits(self) -> peerwire.Limits:
-        """Those of a well-behaved peer, which is never silent for too long."""
-        return peerwire.Limits(keep_alive=self.patience / 4)
+        """Those of a well-behaved peer: it is never silent for too long, and waits for long."""
+        return peerwire.Limits(keep_alive=self.patience / 4, handshake_timeout=PATIENCE)
 
     def hostile_share(self, process: int) -> int:
         """Returns how many hostile peers a process has."""

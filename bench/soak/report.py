@@ -130,7 +130,7 @@ class Report:
         return Verdict(
             f"memory grows by no more than {GROWTH:.0%} after the warm-up",
             grown <= GROWTH,
-            f"{grown:+.1%}",
+            f"{grown:+.1%}, with {self.server['warm'][1]} connections and {self.server['end'][1]}",
         )
 
     def _hostile_end_as_expected(self) -> Verdict:

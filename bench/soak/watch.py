@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
 import ctypes
 import gc
@@ -92,8 +93,8 @@ class Watch:
         ends: How many connections ended, by the peer's address and by how.
         connections: How many there were.
         samples: Seconds since the beginning, bytes of memory, connections.
-        lags: Seconds that the event loop was late, each time that was looked; and of those, what
-            it worked itself, the machine being busy with other things as well.
+        late: Seconds that the event loop was late, each time that was looked.
+        worked: What of those it worked itself, the machine being busy with other things as well.
         longest_collection: Seconds that the longest garbage collection took.
     """
 
@@ -101,7 +102,8 @@ class Watch:
         self.ends: Counter[tuple[str, str]] = Counter()
         self.connections = 0
         self.samples: list[tuple[float, int, int]] = []
-        self.lags: list[tuple[float, float]] = []
+        self.late = array.array("d")
+        self.worked = array.array("d")
         self.longest_collection = 0.0
         self._collecting_since = 0.0
         self._disturbed = False  # by the watch itself, since it looked at the time
@@ -148,7 +150,8 @@ class Watch:
             await asyncio.sleep(TICK)
             late = loop.time() - asked - TICK
             if not self._disturbed:
-                self.lags.append((late, min(late, time.thread_time() - worked)))
+                self.late.append(late)
+                self.worked.append(min(late, time.thread_time() - worked))
             self._disturbed = False
 
     def in_use(self) -> tuple[int, int]:
@@ -167,12 +170,12 @@ class Watch:
 
     def lag(self) -> dict[str, float]:
         """Returns how late the event loop was, in seconds."""
-        late = sorted(late for late, _ in self.lags) or [0.0]
+        late = sorted(self.late) or [0.0]
         return {
             "median": statistics.median(late),
             "99 %": late[len(late) * 99 // 100],
             "most": late[-1],
-            "most by its own work": max((worked for _, worked in self.lags), default=0.0),
+            "most by its own work": max(self.worked, default=0.0),
             "longest garbage collection": self.longest_collection,
         }
 
