@@ -122,9 +122,9 @@ def test_held_bytes(sample):
             "piece 7 is corrupt, sent by 127.0.0.1:1, 127.0.0.1:2; it will show who lied",
         ),
         (
-            PeerBanned(("127.0.0.1", 1), 7),
-            {"event": "peer banned", "address": "127.0.0.1:1", "index": 7},
-            "banned 127.0.0.1:1: it sent blocks of piece 7 with the wrong hash",
+            PeerBanned(("127.0.0.1", 1), "it lied"),
+            {"event": "peer banned", "address": "127.0.0.1:1", "reason": "it lied"},
+            "banned 127.0.0.1:1: it lied",
         ),
         (
             DiskFailed(7, StorageError("gone")),

@@ -178,24 +178,24 @@ def liar(name, ip="192.0.2.1"):
 def test_a_liar_may_not_come_again_from_whatever_port():
     swarm = Swarm()
     swarm.join(someone(name="liar", port=1))
-    (found,) = swarm.admission.ban(liar("liar"), 7)
+    (found,) = swarm.admission.ban(liar("liar"), "it lied")
     swarm.peers.clear()
     assert found.address == ("192.0.2.1", 1)
-    with pytest.raises(Unwanted, match="it sent blocks of piece 7 with the wrong hash"):
+    with pytest.raises(Unwanted, match="it lied"):
         swarm.join(someone(name="liar", port=2), invited=True)
     swarm.join(someone("192.0.2.2", "liar"))  # anybody can take its name
     swarm.join(someone(name="honest"))
 
 
 def test_after_some_liars_an_address_is_closed_to_newcomers():
-    swarm = Swarm(max_liars=2)
+    swarm = Swarm(max_banned=2)
     honest = someone(name="honest")
     swarm.join(honest)
-    swarm.admission.ban(liar("one"), 0)
+    swarm.admission.ban(liar("one"), "it lied")
     swarm.admission.ban(liar("one"), 1)  # the same once more
     swarm.join(someone(name="later"))
-    swarm.admission.ban(liar("two"), 2)
-    with pytest.raises(Unwanted, match="2 peers at its address have sent wrong blocks"):
+    swarm.admission.ban(liar("two"), "it lied")
+    with pytest.raises(Unwanted, match="2 peers at its address were banned"):
         swarm.join(someone(name="three"))
     assert honest in swarm.peers  # who is here stays
     swarm.join(someone(name="four"), invited=True)  # and our own side knows whom it dials
@@ -203,18 +203,18 @@ def test_after_some_liars_an_address_is_closed_to_newcomers():
 
 
 def test_an_ipv6_network_does_not_give_a_liar_more_chances():
-    swarm = Swarm(max_liars=2)
+    swarm = Swarm(max_banned=2)
     for number in range(2):
-        swarm.admission.ban(liar(f"{number}", f"2001:db8::{number}"), 0)
+        swarm.admission.ban(liar(f"{number}", f"2001:db8::{number}"), "it lied")
     with pytest.raises(Unwanted, match="2 peers at its address"):
         swarm.join(someone("2001:db8::9", "x"))
 
 
 def test_no_more_are_remembered_than_the_bound(monkeypatch):
     monkeypatch.setattr(admission, "MAX_BANNED", 2)
-    swarm = Swarm(max_liars=1)
+    swarm = Swarm(max_banned=1)
     for number in range(3):
-        swarm.admission.ban(liar("liar", f"192.0.2.{number}"), number)
+        swarm.admission.ban(liar("liar", f"192.0.2.{number}"), "it lied")
     swarm.join(someone("192.0.2.0", "liar"))
     for number in (1, 2):
         with pytest.raises(Unwanted):

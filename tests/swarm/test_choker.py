@@ -15,7 +15,16 @@ from peerwire.swarm.choker import (
 )
 
 
-def peer(key, rate=0.0, *, interested=True, upload_rate=0.0, connected_at=0.0, unchoked=False):
+def peer(
+    key,
+    rate=0.0,
+    *,
+    interested=True,
+    upload_rate=0.0,
+    connected_at=0.0,
+    unchoked=False,
+    home="",
+):
     return Candidate(
         key,
         interested=interested,
@@ -23,6 +32,7 @@ def peer(key, rate=0.0, *, interested=True, upload_rate=0.0, connected_at=0.0, u
         upload_rate=upload_rate,
         connected_at=connected_at,
         unchoked=unchoked,
+        home=home,
     )
 
 
@@ -67,6 +77,23 @@ def test_while_seeding_those_who_take_most_are_unchoked():
     chosen = Choker(4, rng=random.Random(1)).rechoke(0, peers, seeding=True)
     assert {7, 8, 9} < chosen
     assert len(chosen) == 4
+
+
+@pytest.mark.parametrize("seeding", [False, True])
+def test_many_from_one_address_compete_for_the_place_of_one(seeding):
+    crowd = [peer(("crowd", n), 100 + n, upload_rate=100 + n, home="crowd") for n in range(20)]
+    others = [peer(("other", n), n, upload_rate=n, home=f"{n}") for n in range(3)]
+    chosen = Choker(5, rng=random.Random(1)).rechoke(0, [*crowd, *others], seeding=seeding)
+    assert {("other", n) for n in range(3)} < chosen
+    assert ("crowd", 19) in chosen  # the fastest of them
+    assert len(chosen) == 5
+
+
+def test_what_others_leave_may_go_to_one_address():
+    crowd = [peer(("crowd", n), 100 + n, home="crowd") for n in range(20)]
+    chosen = Choker(5).rechoke(0, [*crowd, peer("other", 1, home="other")], seeding=False)
+    assert "other" in chosen
+    assert {("crowd", 19), ("crowd", 18), ("crowd", 17)} < chosen
 
 
 def test_as_long_as_there_are_slots_everybody_interested_is_unchoked():

@@ -75,8 +75,8 @@ REFUSED = closed(
             "piece 7 is corrupt, sent by 127.0.0.1:6881, [::1]:6881; it will show who lied",
         ),
         (
-            PeerBanned(PLACE, 7),
-            "banned example.org:6881: it sent blocks of piece 7 with the wrong hash",
+            PeerBanned(PLACE, "it lied"),
+            "banned example.org:6881: it lied",
         ),
         (
             DiskFailed(7, StorageError("can't read /x: gone")),

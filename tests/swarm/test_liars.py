@@ -13,6 +13,7 @@ from peerwire.swarm.events import PeerBanned, PeerJoined, PeerLeft, PieceCorrupt
 from .conftest import BLOCK, HOST, everything, failed, make_torrent, some, until
 
 LIAR = b"-LI0001-aaaaaaaaaaaa"
+LIE = "it sent blocks of piece 0 with the wrong hash"
 HONEST = b"-HO0001-aaaaaaaaaaaa"
 
 
@@ -61,7 +62,7 @@ async def test_of_two_who_shared_a_piece_the_one_that_lied_is_found(join, raw):
     assert torrent.is_in(taker.root)
     (banned,) = taker.told(PeerBanned)
     (left,) = [event for event in taker.told(PeerLeft) if event.peer.peer_id == LIAR]
-    assert banned == PeerBanned(left.peer.address, 0)  # although it had left
+    assert banned == PeerBanned(left.peer.address, LIE)  # although it had left
     again = await raw(taker, HaveNone(), peer_id=LIAR)
     await again.hear_until_end()
     again.close()
@@ -86,7 +87,7 @@ async def test_who_is_found_out_while_it_is_here_is_dropped(join, raw):
     (left,) = taker.told(PeerLeft)
     assert left.peer.peer_id == LIAR
     assert left.closed.reason == "it sent blocks of piece 0 with the wrong hash"
-    assert taker.told(PeerBanned) == [PeerBanned(left.peer.address, 0)]
+    assert taker.told(PeerBanned) == [PeerBanned(left.peer.address, LIE)]
     assert len(taker.told(PieceCorrupt)) == 1
     assert taker.sent("request").total() == 6
 
@@ -134,7 +135,7 @@ async def test_what_a_liar_gave_of_other_pieces_spoils_none_of_them(join, raw):
 
 async def test_with_new_peer_ids_a_liar_soon_finds_the_door_closed(join, raw):
     torrent = make_torrent(8 * BLOCK)
-    taker = await join(torrent, swarm_limits=SwarmLimits(max_liars=2))
+    taker = await join(torrent, swarm_limits=SwarmLimits(max_banned=2))
     honest = await raw(taker, some(torrent, 0), peer_id=HONEST)
     await until(lambda: taker.swarm.peers)
     for number in range(2):
@@ -157,7 +158,7 @@ async def test_with_new_peer_ids_a_liar_soon_finds_the_door_closed(join, raw):
 async def test_whom_we_dial_is_judged_by_itself(join, lying, seed, raw):
     torrent = make_torrent(8 * BLOCK)
     giver = await seed(torrent)
-    taker = await join(torrent, swarm_limits=SwarmLimits(max_liars=1))
+    taker = await join(torrent, swarm_limits=SwarmLimits(max_banned=1))
     await raw(taker, HaveNone())
     await until(lambda: taker.swarm.peers)
     port = await lying(torrent)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from peerwire import (
     Cancel,
+    HashRequestRejected,
     HaveNone,
     Interested,
     Piece,
     Reject,
     Request,
+    ServedTorrent,
     StorageError,
     Unchoke,
+    connect,
+    serve,
 )
 from peerwire.fast import allowed_fast_set
 from peerwire.swarm.events import DiskFailed, PeerLeft
+from peerwire.swarm.hashes import fetch_layer
 from peerwire.swarm.upload import BATCH
+from peerwire.torrent.hashing import HashServer, leaf_requests
+from peerwire.torrent.merkle import MerkleTree, block_hashes, layer
 
 from .conftest import BLOCK, HOST, SlowStorage, make_torrent, turns, until
 
@@ -181,3 +190,53 @@ async def test_a_partial_seed_gives_what_it_has(join):
     assert set(taker.swarm.have) == {1, 3}
     await until(lambda: not taker.peer().am_interested)
     assert taker.sent("request").total() == 2
+
+
+# Hashes
+
+V2 = bytes(range(32))
+LENGTH = 9 * BLOCK
+LEAVES = block_hashes(random.Random(1).randbytes(LENGTH))
+TREE = MerkleTree(layer(LEAVES, 1), base_layer=1, num_leaves=9)
+
+
+@pytest.fixture
+def asking(stack, seed):
+    """Comes to a seed for the v2 side of a torrent, and asks for nothing yet."""
+
+    async def asking(**options):
+        torrent = make_torrent(2 * BLOCK)
+        giver = await seed(torrent, **options)
+        torrents = {V2[:20]: ServedTorrent(torrent.meta.num_pieces, V2)}
+        server = await stack.enter_async_context(
+            serve(giver.swarm.welcome, HOST, 0, torrents=torrents)
+        )
+        return await stack.enter_async_context(connect(HOST, server.port, V2))
+
+    return asking
+
+
+async def test_who_asks_for_hashes_gets_them_though_choked(asking):
+    peer = await asking(hashes=HashServer([TREE]))
+    assert await fetch_layer(peer, TREE.root, 1, LENGTH) == TREE.layer(1)
+    assert peer.peer_choking
+
+
+async def test_hashes_that_would_have_to_be_read_from_disk_are_rejected(asking):
+    peer = await asking(hashes=HashServer([TREE]))
+    (first, *_) = leaf_requests(TREE.root, LENGTH, 2 * BLOCK, 0)
+    with pytest.raises(HashRequestRejected):
+        await peer.request_hashes(first)
+    assert await fetch_layer(peer, TREE.root, 1, LENGTH) == TREE.layer(1)
+
+
+async def test_without_trees_every_hash_request_is_rejected(asking):
+    peer = await asking()
+    with pytest.raises(HashRequestRejected):
+        await fetch_layer(peer, TREE.root, 1, LENGTH)
+
+
+async def test_a_hash_request_about_no_file_of_ours_is_rejected(asking):
+    peer = await asking(hashes=HashServer([TREE]))
+    with pytest.raises(HashRequestRejected):
+        await fetch_layer(peer, bytes(32), 1, LENGTH)

@@ -132,8 +132,8 @@ def tell(event: SwarmEvent, out: Output) -> None:
                 "peers": [written(peer.address) for peer in peers],
                 "guilty": None if guilty is None else written(guilty.address),
             }
-        case PeerBanned(address, index):
-            record = {"event": "peer banned", "address": written(address), "index": index}
+        case PeerBanned(address, reason):
+            record = {"event": "peer banned", "address": written(address), "reason": reason}
         case DiskFailed(index, error):
             record = {"event": "disk failed", "index": index, "error": str(error)}
         case _:

@@ -36,12 +36,15 @@ class SwarmLimits:
         max_per_address: The same, from one address, so that one address can't have all places.
             libtorrent and Transmission take one; but a university or a carrier may have many
             people behind one address, and everybody who comes by a proxy seems to be at one.
-        max_liars: Peers at one address that are found to send wrong blocks before nobody else is
-            let in from there. A peer id is made up in no time, so that to ban peers alone gains
-            nothing. libtorrent bans the address at once; whoever is behind the same one pays for
-            it, so it takes three here, and each of them costs at most a piece fetched again. Who
-            is connected stays, unless it lies, too; and whom we were told by our own side to dial
-            is judged by itself.
+        max_banned: Peers at one address that are banned before nobody else is let in from there.
+            A peer id is made up in no time, so that to ban peers alone gains nothing. libtorrent
+            bans the address at once; whoever is behind the same one pays for it, so it takes
+            three here, and each of them costs at most a piece fetched again. Who is connected
+            stays, unless it is banned, too; and whom our own side wants to dial is judged by
+            itself.
+        max_chatter: Messages of a peer in a round of ten seconds that neither bring a block nor
+            tell of one nor get one served; who says more is banned. So many cost less than a
+            second's work, and two clients that trade small pieces as fast as they can stay below.
         grace: Seconds after which a connection counts as of no use if neither side wants anything
             of the other. It makes room if there is none: else those who say nothing could keep
             all places until they are found to be silent, which takes two minutes.
@@ -49,7 +52,8 @@ class SwarmLimits:
 
     max_peers: int = 500
     max_per_address: int = 20
-    max_liars: int = 3
+    max_banned: int = 3
+    max_chatter: int = 100_000
     grace: float = 10.0
 
     def __post_init__(self) -> None:
@@ -92,8 +96,8 @@ class Admission:
         self._limits = limits
         self._peer_id = peer_id
         self._peers = peers
-        self._banned: dict[tuple[str, bytes], int] = {}  # and the piece that it lied about
-        self._liars: Counter[str] = Counter()  # of those, at each address
+        self._banned: dict[tuple[str, bytes], str] = {}  # and why
+        self._banned_at: Counter[str] = Counter()  # each address
 
     def admit(self, peer: Peer, now: float, *, invited: bool) -> list[tuple[Peer, str]]:
         """Decides about a peer that is not among the others yet.
@@ -120,26 +124,26 @@ class Admission:
         return self._make_room(household(peer.address[0]), here, now)
 
     def check(self, peer: Peer) -> None:
-        """Raises `Unwanted` for a peer that was found to lie."""
-        index = self._banned.get(Sender.of(peer).identity)
-        if index is not None:
-            raise Unwanted(f"it sent blocks of piece {index} with the wrong hash")
+        """Raises `Unwanted` for a peer that was banned."""
+        reason = self._banned.get(Sender.of(peer).identity)
+        if reason is not None:
+            raise Unwanted(reason)
 
-    def ban(self, liar: Sender, index: int) -> list[Peer]:
-        """Takes note that somebody sent wrong blocks of a piece.
+    def ban(self, who: Sender, reason: str) -> list[Peer]:
+        """Takes note that somebody is not to come again, and why.
 
         Returns:
             The connections that it has.
         """
-        if liar.identity not in self._banned:
-            self._banned[liar.identity] = index
-            self._liars[liar.identity[0]] += 1
+        if who.identity not in self._banned:
+            self._banned[who.identity] = reason
+            self._banned_at[who.identity[0]] += 1
         if len(self._banned) > MAX_BANNED:
             pardoned = next(iter(self._banned))
             del self._banned[pardoned]
-            self._liars[pardoned[0]] -= 1
-            self._liars += Counter()  # which leaves out what is zero
-        return [peer for peer in self._peers if Sender.of(peer).identity == liar.identity]
+            self._banned_at[pardoned[0]] -= 1
+            self._banned_at += Counter()  # which leaves out what is zero
+        return [peer for peer in self._peers if Sender.of(peer).identity == who.identity]
 
     def _rival(self, peer: Peer, other: Peer) -> tuple[Peer, str]:
         """Returns the connection with the same peer, if it is the one to go."""
@@ -153,9 +157,8 @@ class Admission:
 
     def _make_room(self, home: str, here: list[Peer], now: float) -> list[tuple[Peer, str]]:
         limits = self._limits
-        liars = self._liars[home]
-        if liars >= limits.max_liars:
-            raise Unwanted(f"{liars} peers at its address have sent wrong blocks")
+        if self._banned_at[home] >= limits.max_banned:
+            raise Unwanted(f"{self._banned_at[home]} peers at its address were banned")
         neighbours = [other for other in here if household(other.address[0]) == home]
         if len(neighbours) >= limits.max_per_address:
             return [self._useless(neighbours, f"{len(neighbours)} are here from its address", now)]

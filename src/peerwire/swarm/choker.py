@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -38,6 +39,9 @@ class Candidate(Generic[K]):
         upload_rate: What it takes from us, in bytes a second.
         connected_at: When it came, on the clock of `Choker.rechoke`.
         unchoked: Whether we unchoke it now.
+        home: Where it is. Of those at one place only the fastest competes with all others, the
+            next fastest after everybody's fastest, and so on: else who opens twenty connections
+            from one address has twenty slots. All are at one place if it is left out.
     """
 
     key: K
@@ -46,6 +50,7 @@ class Candidate(Generic[K]):
     upload_rate: float
     connected_at: float
     unchoked: bool
+    home: str = ""
 
 
 class Choker(Generic[K]):
@@ -99,11 +104,17 @@ class Choker(Generic[K]):
         return self._winners(ranked, seeding=seeding)
 
     def _ranked(self, peers: Iterable[Candidate[K]], *, seeding: bool) -> list[Candidate[K]]:
-        """Best rate first; of equals those already unchoked, then at random."""
+        """Best rate first; of equals those already unchoked, then at random; place by place."""
         ranked = sorted(peers, key=lambda peer: peer.connected_at)
         self._rng.shuffle(ranked)
         ranked.sort(key=lambda peer: (_rate(peer, seeding=seeding), peer.unchoked), reverse=True)
-        return ranked
+        faster: Counter[str] = Counter()  # at each place, of those that come later
+        places = []
+        for peer in ranked:
+            places.append(faster[peer.home])
+            faster[peer.home] += 1
+        order = sorted(range(len(ranked)), key=places.__getitem__)
+        return [ranked[number] for number in order]
 
     def _enrol(self, ranked: list[Candidate[K]]) -> None:
         """Give newcomers a place in the rotation, and take those who left out of it."""

@@ -113,7 +113,7 @@ class Download:
         picker: What to ask of whom.
         on_verified: Told of each piece that is on disk.
         on_corrupt: Told of each piece whose hash was wrong.
-        on_liar: Told of who has sent wrong blocks, and of which piece.
+        on_liar: Told of who has sent wrong blocks, in words, too.
         on_useless: Told of each peer that is not worth keeping, and why.
         on_failure: Told of the error, when the disk fails or the torrent contradicts itself.
     """
@@ -126,7 +126,7 @@ class Download:
         *,
         on_verified: Callable[[PieceVerified], None],
         on_corrupt: Callable[[PieceCorrupt], None],
-        on_liar: Callable[[Sender, int], None],
+        on_liar: Callable[[Sender, str], None],
         on_useless: Callable[[Peer, str], None],
         on_failure: Callable[[StorageError | MetainfoError], None],
     ) -> None:
@@ -184,15 +184,19 @@ class Download:
         self._picker.replace(peer, peer.peer_pieces)
         self._may_want(peer)
 
-    def choking_changed(self, peer: Peer) -> None:
-        """Takes note of a choke or unchoke, with which old refusals mean nothing any more.
+    def choked(self, peer: Peer) -> None:
+        """Takes note of a choke: the pipeline begins anew, lest each of a flood costs a whole one.
 
-        They may have been part of it: Transmission rejects what is pending and then chokes.
+        Old refusals mean nothing any more. They may have been part of it: Transmission rejects
+        what is pending and then chokes.
         """
-        refused = self._pipelines[peer].refused
-        for index in refused:
-            self._picker.peer_has(peer, index)
-        refused.clear()
+        self._forget_refusals(peer)
+        self._pipelines[peer] = _Pipeline(stalls=self._pipelines[peer].stalls)
+        self._may_want(peer)
+
+    def unchoked(self, peer: Peer) -> None:
+        """Takes note of an unchoke, with which old refusals mean nothing any more."""
+        self._forget_refusals(peer)
         self._may_want(peer)
 
     def update_interest(self, peer: Peer) -> None:
@@ -315,6 +319,12 @@ class Download:
         if self._writes:
             await asyncio.wait(self._writes)
 
+    def _forget_refusals(self, peer: Peer) -> None:
+        refused = self._pipelines[peer].refused
+        for index in refused:
+            self._picker.peer_has(peer, index)
+        refused.clear()
+
     def _may_want(self, peer: Peer) -> None:
         self.update_interest(peer)
         self.refill(peer)
@@ -404,7 +414,7 @@ class Download:
 
     def _convict(self, liar: Sender, index: int) -> None:
         self._picker.disown(lambda peer: Sender.of(peer).identity == liar.identity)
-        self._on_liar(liar, index)
+        self._on_liar(liar, f"it sent blocks of piece {index} with the wrong hash")
         self._refill_all_soon()
 
 

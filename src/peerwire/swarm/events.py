@@ -112,19 +112,18 @@ class PieceCorrupt:
 
 @dataclass(slots=True)
 class PeerBanned:
-    """A peer has sent wrong blocks of a piece; it is not exchanged with any more.
+    """A peer has lied or was a nuisance; it is not exchanged with any more.
 
     Attributes:
-        address: Where it was connected, when it sent them.
-        index: The piece.
+        address: Where it was connected, when it did.
+        reason: What it did.
     """
 
     address: tuple[str, int]
-    index: int
+    reason: str
 
     def __str__(self) -> str:
-        lie = f"it sent blocks of piece {self.index} with the wrong hash"
-        return f"banned {written(self.address)}: {lie}"
+        return f"banned {written(self.address)}: {self.reason}"
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from ..messages import (
     AllowedFast,
     Bitfield,
     Choke,
+    HashRequest,
     Have,
     HaveAll,
     HaveNone,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from .upload import Upload
 
 __all__ = ["NOTHING_LEFT", "exchange"]
+
+#: Messages of one peer after which all others have their turn. Thousands may wait in one read, a
+#: HAVE ALL among them is 5 bytes and costs us a look at every piece. Of blocks it is a megabyte.
+TURN = 64
 
 #: Why a connection ends that was of use.
 NOTHING_LEFT = "nothing is left to exchange"
@@ -62,8 +67,12 @@ async def exchange(
     peer.announce(have)
     download.add(peer)
     uploading = asyncio.create_task(_serve(peer, upload))
+    count = 0
     try:
         async for message in peer:
+            count += 1
+            if count % TURN == 0:
+                await asyncio.sleep(0)
             _receive(peer, message, download, upload, rechoke)
             heard(message)
             if download.done and peer.peer_pieces.complete:
@@ -98,7 +107,7 @@ def _receive(
     match message:
         case Piece():
             download.received(peer, message)
-        case Request():
+        case Request() | HashRequest():
             upload.requested()
         case RequestEnded():
             download.ended(peer, message)
@@ -107,8 +116,10 @@ def _receive(
         case Bitfield() | HaveAll() | HaveNone():
             download.peer_announced(peer)
             upload.allowance.peer_announced()
-        case Choke() | Unchoke():
-            download.choking_changed(peer)
+        case Choke():
+            download.choked(peer)
+        case Unchoke():
+            download.unchoked(peer)
         case AllowedFast():
             download.refill(peer)
         case Interested() | NotInterested():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..asyncio.client import connect
@@ -19,7 +20,8 @@ from ..limits import DEFAULT_LIMITS, Limits
 from ..pieces import PieceSet
 from ..state import Role
 from ..torrent.padding import Padding
-from .admission import DEFAULT_SWARM_LIMITS, Admission, Sender, SwarmLimits
+from .admission import DEFAULT_SWARM_LIMITS, Admission, Sender, SwarmLimits, household
+from .chatter import Chatter
 from .choker import DEFAULT_SLOTS, RECHOKE_SECONDS, Candidate, Choker
 from .dialling import Dialling, Redial, Unwanted
 from .disguise import Disguise
@@ -50,9 +52,14 @@ if TYPE_CHECKING:
     from ..extensions.base import Extension
     from ..state import Trace
     from ..torrent.disk import Disk
+    from ..torrent.hashing import HashServer
     from ..torrent.metainfo import Metainfo
 
 __all__ = ["Redial", "Swarm"]
+
+#: How often in a round of choking a peer may have it decided anew at once, by changing its
+#: interest. After that it waits for the next round like everybody.
+MAX_CHANGES = 100
 
 #: Reasons told of a download that failed; there may be thousands of addresses.
 LISTED = 20
@@ -79,6 +86,7 @@ class Swarm:
         redial: How often to dial an address.
         timeout: Seconds without a verified piece after which a download is given up, whatever its
             peers promise; None for never.
+        hashes: Answers the hash requests of those who come for the v2 side of a hybrid (BEP 52).
         pex: Whether to tell peers of each other, and to dial those that they tell of (BEP 11);
             never done in a private torrent (BEP 27).
         port: TCP port at which `welcome` is served, told to those whom we dial so that they can
@@ -105,6 +113,7 @@ class Swarm:
         super_seed: bool = False,
         redial: Redial | None = None,
         timeout: float | None = None,
+        hashes: HashServer | None = None,
         pex: bool = True,
         port: int | None = None,
         on_event: Callable[[SwarmEvent], None] = lambda event: None,
@@ -143,6 +152,7 @@ class Swarm:
             on_failed=on_event,
             on_end=self._dial_ended,
         )
+        self._hashes = hashes
         self._timeout = timeout
         self._progress_at = 0.0  # when a piece was verified last
         self._tell = on_event
@@ -150,9 +160,12 @@ class Swarm:
         self._choker: Choker[Peer] = Choker(slots)
         self._disguise = Disguise(metainfo.num_pieces) if super_seed else None
         self._uploads: dict[Peer, Upload] = {}
+        self._swarm_limits = swarm_limits
         self._admission = Admission(swarm_limits, self.peer_id, self.peers)
+        self._chatter = Chatter()
         self._chores: set[asyncio.Task[None]] = set()
         self._rechoking: asyncio.Handle | None = None  # there once it is to be decided anew
+        self._changes: Counter[Peer] = Counter()  # of interest, in this round
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._pex: PeerExchange | None = None
@@ -223,6 +236,7 @@ class Swarm:
                 upload_rate=peer.upload_rate,
                 connected_at=joined,
                 unchoked=not peer.am_choking,
+                home=household(peer.address[0]),
             )
             for peer, joined in self.peers.items()
             if peer.closed is None
@@ -319,7 +333,14 @@ class Swarm:
         peer.set_num_pieces(self.metainfo.num_pieces)
         disguise = self._disguise
         have = self.have if disguise is None else disguise.meet(peer)
-        upload = Upload(peer, self.metainfo, self.disk, have, on_failure=self._unreadable)
+        upload = Upload(
+            peer,
+            self.metainfo,
+            self.disk,
+            have,
+            on_failure=self._unreadable,
+            hashes=self._hashes,
+        )
         self.peers[peer] = self._loop.time()
         self._uploads[peer] = upload
         self._tell(PeerJoined(peer, dialled=peer.wire.role is Role.INITIATOR))
@@ -329,13 +350,14 @@ class Swarm:
                 have=have,
                 download=self.download,
                 upload=upload,
-                rechoke=self._rechoke_soon,
+                rechoke=functools.partial(self._interest_changed, peer),
                 heard=functools.partial(self._heard, peer),
             )
         except ConnectionClosed:
             pass  # PeerLeft tells it
         finally:
             del self.peers[peer], self._uploads[peer]
+            self._chatter.part(peer)
             if disguise is not None:
                 disguise.part(peer)
             self._rechoke_soon()
@@ -381,10 +403,20 @@ class Swarm:
         if peer.peer_pieces.complete:
             self._do(peer.close(NOTHING_LEFT))
 
-    def _ban(self, liar: Sender, index: int) -> None:
-        self._tell(PeerBanned(liar.address, index))
-        for peer in self._admission.ban(liar, index):
-            self._do(peer.close(f"it sent blocks of piece {index} with the wrong hash"))
+    def _ban(self, who: Sender, reason: str) -> None:
+        self._tell(PeerBanned(who.address, reason))
+        for peer in self._admission.ban(who, reason):
+            self._do(peer.close(reason))
+
+    def _silence(self) -> None:
+        """Bans those who do nothing but keep us busy."""
+        for peer in self.peers:
+            chatter = self._chatter.since_last(peer)
+            if chatter > self._swarm_limits.max_chatter and peer.closed is None:
+                seconds = f"{RECHOKE_SECONDS:g} s"
+                self._ban(
+                    Sender.of(peer), f"it sent {chatter} messages in {seconds} that move nothing"
+                )
 
     def _unreadable(self, index: int, error: StorageError) -> None:
         self.have.discard(index)
@@ -431,6 +463,11 @@ class Swarm:
         listed = "; ".join(told[:LISTED]) or "nobody was there"
         self._fail(DownloadFailed(f"{missing} {reason}: {listed}{more}"))
 
+    def _interest_changed(self, peer: Peer) -> None:
+        self._changes[peer] += 1
+        if self._changes[peer] <= MAX_CHANGES:
+            self._rechoke_soon()
+
     def _rechoke_soon(self) -> None:
         """Rechokes once for all who change their mind at the same time."""
         if self._rechoking is None:
@@ -438,6 +475,8 @@ class Swarm:
 
     async def _rechoke_forever(self) -> None:
         while True:
+            self._silence()
+            self._changes.clear()
             self.rechoke()
             if self._disguise is not None:
                 self._disguise.tick()

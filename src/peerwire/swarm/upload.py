@@ -1,4 +1,4 @@
-"""Answering one peer's requests from disk."""
+"""Answering one peer's requests: for blocks from disk, for hashes from the trees of the files."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..asyncio.peer import Peer
-    from ..messages import Request
+    from ..messages import HashRequest, Request
     from ..pieces import PieceSet
     from ..torrent.disk import Disk
+    from ..torrent.hashing import HashServer
     from ..torrent.metainfo import Metainfo
 
 __all__ = ["Upload"]
@@ -28,6 +29,10 @@ BATCH = 32
 class Upload:
     """Serves the requests of one peer, the oldest first.
 
+    Hashes are served as far as they are in the .torrent, whether the peer is choked or not. Those
+    of blocks, which every piece asked about would have to be read for, are rejected: 48 bytes are
+    not to cost us megabytes (BEP 52, hash reject).
+
     Attributes:
         allowance: The pieces that it is served even while it is choked.
 
@@ -37,6 +42,7 @@ class Upload:
         disk: Where its content is.
         have: The pieces that may be served, kept up to date by the owner.
         on_failure: Told of each piece that can't be read, and why. It is to take it out of `have`.
+        hashes: Answers hash requests; None where the trees are not known, and all are rejected.
     """
 
     def __init__(
@@ -47,17 +53,19 @@ class Upload:
         have: PieceSet,
         *,
         on_failure: Callable[[int, StorageError], None],
+        hashes: HashServer | None = None,
     ) -> None:
         self._peer = peer
         self._metainfo = metainfo
         self._disk = disk
         self._have = have
         self._on_failure = on_failure
+        self._hashes = hashes
         self.allowance = Allowance(peer, metainfo, have)
         self._asked = asyncio.Event()
 
     def requested(self) -> None:
-        """Takes note that a request has come in."""
+        """Takes note that a request has come in, for a block or for hashes."""
         self._asked.set()
 
     async def run(self) -> None:
@@ -71,6 +79,15 @@ class Upload:
             self._asked.clear()
             while batch := list(islice(self._peer.peer_requests, BATCH)):
                 await self._answer(batch)
+            for asked in list(self._peer.peer_hash_requests):
+                await self._answer_hashes(asked)
+
+    async def _answer_hashes(self, asked: HashRequest) -> None:
+        hashes = None if self._hashes is None else self._hashes.answer(asked.range)
+        if hashes is None:
+            self._peer.reject_hashes(asked)
+        else:
+            await self._peer.respond_hashes(asked, hashes)
 
     async def _answer(self, requests: list[Request]) -> None:
         batch = []
