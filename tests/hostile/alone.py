@@ -55,12 +55,25 @@ CHUNKINGS: dict[str, Callable[[bytes], Iterator[bytes]]] = {
 class Alone:
     """A wire, and the peer of a case at its other end.
 
+    Args:
+        case: What is played.
+        role: Which side is ours.
+        chunks: How the peer's bytes arrive.
+        traced: Whether somebody looks on, for whom a wire takes no short cuts.
+
     Attributes:
         wire: Ours.
         most_held: The most bytes that it has held of what is not complete.
     """
 
-    def __init__(self, case: Case, role: Role, chunks: Callable[[bytes], Iterator[bytes]]) -> None:
+    def __init__(
+        self,
+        case: Case,
+        role: Role,
+        chunks: Callable[[bytes], Iterator[bytes]],
+        *,
+        traced: bool = True,
+    ) -> None:
         scene = case.scene
         self.case = case
         self.now = 0.0
@@ -78,7 +91,7 @@ class Alone:
             extensions=extensions(lambda: self.now),
             limits=scene.limits,
             strict=scene.strict,
-            trace=self._trace,
+            trace=self._trace if traced else None,
         )
         self.layer = EncryptedWire(
             self.wire,

@@ -85,8 +85,8 @@ ROWS = (
     Row(
         "small",
         "lt_donthave, upload_only and ut_holepunch of other lengths, types and pieces",
-        "`RemoteProtocolError` that names the extension; hearsay is handed on, and acted on by"
-        " nobody",
+        "`RemoteProtocolError` that names the extension; what is said of third parties is handed"
+        " on, and nobody is dialled for it",
     ),
     Row(
         "hashes",

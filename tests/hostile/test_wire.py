@@ -59,6 +59,10 @@ def test_it_is_answered_as_the_table_says_however_it_arrives(case: Case, role: R
         assert alone.most_held <= alone.wire.limits.max_undecided
         assert weight(alone.layer) <= WEIGHT
         ends.add(str(seen.closed))
+        unseen = Alone(case, role, chunks, traced=False)
+        ends.add(str(unseen.play().closed))
+        assert unseen.wire.messages_received == alone.wire.messages_received
+        assert unseen.wire.messages_sent == alone.wire.messages_sent
     # What looks like no handshake is told of by as much of it as has come.
     assert len(ends) == 1 or case.row in ("handshake", "mse"), "what it says depends on the chunks"
 

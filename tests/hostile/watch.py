@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from peerwire import ConnectionClosed
+from peerwire.asyncio.connection import RECEIVE_BUFFER
 
 from .weight import check_counts
 
@@ -24,6 +25,9 @@ HOST = "127.0.0.1"
 
 #: Seconds after which what has not happened will not happen; nothing that succeeds waits for them.
 PATIENCE = 10.0
+
+#: Messages of one read of the socket, which is not stopped in the middle: keep-alives, at most.
+ONE_READ = RECEIVE_BUFFER // 4
 
 #: Bytes that may wait for a peer beyond the limit above which it is not read from any more: what
 #: one read of the socket makes us answer.
@@ -73,7 +77,7 @@ def check_held(peer: Peer) -> None:
     limits = peer.wire.limits
     check_counts(peer.wire)
     inbox = peer._inbox
-    assert len(inbox) <= limits.max_unread_messages + 1
+    assert len(inbox) <= limits.max_unread_messages + ONE_READ
     assert inbox._bytes <= limits.max_unread_bytes + limits.max_message
     transport = peer._connection._transport
     if transport is not None and not transport.is_closing():

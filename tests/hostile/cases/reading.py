@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from peerwire import Interested, KeepAlive, Limits, PeerTimeout, Request, Unchoke
+from peerwire import Extended, Interested, KeepAlive, Limits, PeerTimeout, Request, Unchoke
+from peerwire.bencode import encode
 
-from ..case import ALL, Act, Case, Ended, Level, Pause, Scene, Step
-from ..torrent import BLOCK, after, greeting, said
+from ..case import DIALLED, SOCKETS, Act, Case, Ended, Level, Pause, Scene, Step
+from ..ours import UT_METADATA
+from ..torrent import BLOCK, EXTENDED, after, greeting, said
+from .extended import introduced
 
 __all__ = ["CASES"]
-
-DIALLED = frozenset({Level.SERVE, Level.SEED})
-SOCKETS = ALL - {Level.WIRE}
 
 #: Little room for what is not read, so that little need be sent.
 SMALL = Scene(
@@ -22,6 +22,8 @@ SMALL = Scene(
 PATIENCE: tuple[Step, ...] = (Pause(50), KeepAlive()) * 3
 #: Nine megabytes, more than the system holds of them: blocks that overlap, each another one.
 BLOCKS = said(*(Request(n, b * 1024, BLOCK) for n in range(12) for b in range(48)))
+#: A request whose reject is longer than those of blocks: fewer of them fill what the system holds.
+FAR_OUT = encode({"msg_type": 0, "piece": 10**19})
 EXPECTED = Ended(PeerTimeout, "Limits.send_timeout", "in 60 s")
 
 CASES = (
@@ -36,12 +38,25 @@ CASES = (
             *PATIENCE,
         ),
         expect=EXPECTED,
-        levels=DIALLED,
+        levels=DIALLED & SOCKETS,
         scene=SMALL,
     ),
     Case(
         id="reading/rejects-never",
         script=(greeting(), Act.DEAF, *[said(Request(0, 0, 0)) * 100_000] * 4, *PATIENCE),
+        expect=EXPECTED,
+        levels=frozenset({Level.SERVE}),
+        scene=SMALL,
+    ),
+    Case(
+        id="reading/metadata-rejects-never",
+        script=(
+            greeting(EXTENDED),
+            introduced("ut_metadata"),
+            Act.DEAF,
+            *[said(Extended(UT_METADATA, FAR_OUT)) * 30_000] * 3,
+            *PATIENCE,
+        ),
         expect=EXPECTED,
         levels=SOCKETS,
         scene=SMALL,
