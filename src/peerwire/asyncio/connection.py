@@ -160,6 +160,7 @@ class Connection(asyncio.BufferedProtocol):
     def settle_soon(self) -> None:
         """Does so once the running task gives way: one write for many messages."""
         if self._settle_handle is None:
+            self.wire.now = self.loop.time()  # for all that is said until then
             self._settle_handle = self.loop.call_soon(self.settle)
 
     @property

@@ -192,8 +192,12 @@ class Peer(PeerStatus):
         block = _Block(loop=self._loop)
         block._peer = self
         block._key = (index, begin, length)
+        wire = self._speak()
+        wait = wire.limits.request_timeout if timeout is None else timeout
         try:
-            self.request_nowait(index, begin, length, into=into, timeout=timeout, context=block)
+            wire.send_request(
+                index, begin, length, deadline=wire.now + wait, into=into, context=block
+            )
         except (RequestFailed, ConnectionClosed) as error:
             block.fail(error)
         return cast("asyncio.Future[bytes]", block)
@@ -451,7 +455,6 @@ class Peer(PeerStatus):
 
     def _speak(self) -> Wire:
         """Returns the wire to say something with, which is sent when the running task gives way."""
-        self._wire.now = self._loop.time()
         self._connection.settle_soon()
         return self._wire
 
