@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerwire.limits import Limits
-from peerwire.messages import Bitfield, Have, Reject, Request
+from peerwire.messages import Bitfield, Have, Interested, Reject, Request
 from peerwire.receiving import receive_run
 
 from .wires import Trace, encoded, of_size, open_wire, receive, run, sent
@@ -130,8 +130,8 @@ def test_a_flood_of_what_was_asked_for_before_is_rejected():
 
 
 def test_a_request_for_a_piece_beyond_the_last_ends_the_wire_where_it_stands():
-    told = comes_to_the_same([*requests(4), Request(PIECES, 0, 16), *requests(2, begin=50)])
-    assert told["events"] == requests(4)
+    told = comes_to_the_same([*requests(3), Request(PIECES, 0, 16), *requests(2, begin=50)])
+    assert told["events"] == requests(3)
     assert f"request {PIECES}:0+16 in a torrent of {PIECES} pieces" in told["error"]
     last = requests(4, index=PIECES - 1)
     assert comes_to_the_same(last)["events"] == last
@@ -153,5 +153,28 @@ def test_what_is_no_flood_is_left_to_the_functions_for_one():
     wire = listener()
     assert not receive_run(wire, [Reject(0, 0, 16)] * 5)
     assert wire.messages_received == {}
-    assert receive_run(wire, requests(5))
-    assert wire.messages_received == {"request": 5}
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        [Have(index) for index in (3, 3, 4, 5, PIECES - 1)],
+        requests(LOW.max_peer_requests),
+        requests(4, length=1),
+        requests(4, index=PIECES - 1, length=LOW.max_request),
+    ],
+)
+def test_what_is_plain_is_taken_at_once(flood):
+    wire = listener()
+    assert receive_run(wire, flood)
+    assert wire.messages_received == {flood[0].name: len(flood)}
+
+
+@pytest.mark.parametrize("flood", [[Have(index) for index in range(5)], requests(3)])
+def test_a_flood_comes_after_what_came_before_it(flood):
+    again = (
+        [Have(index) for index in range(10, 15)] if flood[0] == Have(0) else requests(3, index=1)
+    )
+    told = comes_to_the_same([Interested(), *flood, Interested(), *again])
+    assert told["events"] == [Interested(), *flood, Interested(), *again]
+    assert told["counts"][0] == {"interested": 2, flood[0].name: 2 * len(flood)}
