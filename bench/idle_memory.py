@@ -139,7 +139,8 @@ async def measure(
         there = await visited(server, args, peers, how_much, then)
         left = (how_much() - before) / peers
         gc.enable()
-        print(f"{left:8.0f} B  a peer that has left, until garbage is collected")
+        if tracemalloc.is_tracing():
+            print(f"{left:8.0f} B  a peer that has left, until garbage is collected")
         return (there - before) / peers
 
 

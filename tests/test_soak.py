@@ -70,10 +70,10 @@ def good_report():
         },
         "moved in": 30.0,
         "lag": {"most": 0.1},
-        "before": [40 * MIB, 0],
-        "warm": [100 * MIB, 2000],
-        "end": [104 * MIB, 1000],
-        "after": [100 * MIB, 0],
+        "before": {"bytes": 40 * MIB, "blocks": 1, "connections": 0},
+        "warm": {"bytes": 100 * MIB, "blocks": 3, "connections": 2000},
+        "end": {"bytes": 104 * MIB, "blocks": 3, "connections": 1000},
+        "after": {"bytes": 100 * MIB, "blocks": 1, "connections": 0},
         "outcome": {"right": 3},
         "left": {"files": 0, "tasks": 0},
         "complaints": [],
@@ -103,7 +103,7 @@ def few(report):
 
 
 def leak(report):
-    report.server["end"][0] = 106 * MIB
+    report.server["end"]["bytes"] = 106 * MIB
 
 
 def wrong_error(report):

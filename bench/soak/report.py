@@ -23,8 +23,9 @@ GROWTH = 0.05
 #: How many of the peers have to be there at once, at some time.
 AT_ONCE = 0.9
 
-#: How connections of well-behaved peers end.
-PEACEFUL_ENDS = ("closed by peer", "closed by us")
+#: How connections of well-behaved peers end. One that leaves waits five seconds for a busy server
+#: to answer, and then resets; if the server does that to one, the peer tells of it.
+PEACEFUL_ENDS = ("closed by peer", "closed by us", "closed by network: ConnectionResetError")
 
 MIB = 1024 * 1024
 
@@ -82,13 +83,17 @@ class Report:
         """
         before, warm, end, after = (self.server[at] for at in ("before", "warm", "end", "after"))
         return {
-            "before": before[0],
-            "warm": warm[0],
-            "end": end[0],
-            "after": after[0],
+            "before": before["bytes"],
+            "warm": warm["bytes"],
+            "end": end["bytes"],
+            "after": after["bytes"],
             "most": max(memory for _, memory, _ in self.server["samples"]),
-            "connection": (warm[0] - before[0]) / max(1, warm[1]),
+            "connection": (warm["bytes"] - before["bytes"]) / max(1, warm["connections"]),
         }
+
+    def blocks(self) -> dict[str, int]:
+        """Returns how many blocks Python had allocated, at the same times."""
+        return {at: self.server[at]["blocks"] for at in ("before", "warm", "end", "after")}
 
     def at_once(self) -> dict[str, float]:
         """Returns how many connections there were at a time, after all had arrived."""
@@ -127,10 +132,11 @@ class Report:
     def _memory_stays(self) -> Verdict:
         memory = self.memory()
         grown = memory["end"] / memory["warm"] - 1
+        warm, end = (self.server[at]["connections"] for at in ("warm", "end"))
         return Verdict(
             f"memory grows by no more than {GROWTH:.0%} after the warm-up",
             grown <= GROWTH,
-            f"{grown:+.1%}, with {self.server['warm'][1]} connections and {self.server['end'][1]}",
+            f"{grown:+.1%}, with {warm} connections and then {end}",
         )
 
     def _hostile_end_as_expected(self) -> Verdict:
@@ -191,6 +197,7 @@ class Report:
             "rates": self.rates(),
             "ends": self.ends(),
             "memory": self.memory(),
+            "blocks": self.blocks(),
             "samples": self.server["samples"],
             "lag": self.server["lag"],
             "left": self.server["left"],
@@ -227,6 +234,11 @@ class Report:
             f"{memory['warm'] / MIB:.1f} after the warm-up, {memory['end'] / MIB:.1f} at the end, "
             f"{memory['after'] / MIB:.1f} once all had left, {memory['most'] / MIB:.1f} at most; "
             f"{memory['connection'] / 1024:.1f} KiB a connection"
+        )
+        before, warm, end, after = self.blocks().values()
+        yield (
+            f"objects          {before} before, {warm} after the warm-up, {end} at the end, "
+            f"{after} once all had left"
         )
         lag = self.server["lag"]
         yield "event loop late  " + ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in lag.items())

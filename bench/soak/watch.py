@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import statistics
+import sys
 import time
 import tracemalloc
 from collections import Counter
@@ -154,12 +155,20 @@ class Watch:
                 self.worked.append(min(late, time.thread_time() - worked))
             self._disturbed = False
 
-    def in_use(self) -> tuple[int, int]:
-        """Returns bytes of memory, all that is garbage or free given back, and connections."""
+    def in_use(self) -> dict[str, int]:
+        """Returns bytes of memory, all that is garbage or free given back, and what is there.
+
+        Blocks are what Python has allocated, of whatever size: a leak is among them, and what is
+        scattered over memory is not.
+        """
         self._disturbed = True
         gc.collect()
         _trim(0)
-        return resident(), len(self._live)
+        return {
+            "bytes": resident(),
+            "blocks": sys.getallocatedblocks(),
+            "connections": len(self._live),
+        }
 
     def moved(self) -> dict[str, int]:
         """Returns what all connections together have moved so far."""
