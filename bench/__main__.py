@@ -62,24 +62,23 @@ QUICK = Sizes(
 
 TMPFS = Path("/dev/shm")
 TRANSFERS = ("get-tmpfs", "get-disk", "seed")
-NAMES = [*CONTESTS, "bursts", *TRANSFERS]
+MAKERS = CONTESTS | {"bursts": bursts}
+NAMES = [*MAKERS, *TRANSFERS]
 
 
 def contests(names: list[str], sizes: Sizes, lacking: dict[str, str]) -> Iterator[Contest]:
-    """Yields the contests of these names, ready to be run, in the order of the table."""
+    """Yields the contests of these names, ready to be run."""
     with contextlib.ExitStack() as stack:
         npm = None if Npm.NAME in lacking else stack.enter_context(Npm.installed())
-        makers = CONTESTS | {"bursts": bursts}
-        early = [name for name in makers if name in names and name in ("wire", "rc4")]
-        late = [name for name in makers if name in names and name not in early]
-        for group, moving in ((early, True), (late, False)):
-            for name in group:
-                contest = makers[name](sizes)
-                if npm is not None:
-                    npm.join(contest, sizes)
-                yield contest
-            if moving and set(names) & set(TRANSFERS):
-                yield from transfers(names, sizes, lacking)
+        for name, make in MAKERS.items():
+            if name not in names:
+                continue
+            contest = make(sizes)
+            if npm is not None:
+                npm.join(contest, sizes)
+            yield contest
+    if set(names) & set(TRANSFERS):
+        yield from transfers(names, sizes, lacking)
 
 
 def transfers(names: list[str], sizes: Sizes, lacking: dict[str, str]) -> Iterator[Contest]:

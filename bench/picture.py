@@ -33,7 +33,6 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .mark { stroke: #1f2328; stroke-width: 1.5; }
 .reached { fill: #2da44e; }
 .below { fill: #d1703c; }
-.free { fill: #9aa4ae; }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; }
 .faint { fill: #9198a1; }
@@ -56,13 +55,14 @@ def picture(results: Sequence[Result], on: Mapping[str, str]) -> str:
         f' viewBox="0 0 {WIDTH} {height}" role="img">',
         "<title>peerwire beside others: how far each figure is on the way to its mark</title>",
         f"<style>{STYLE}</style>",
-        *_row(MARGIN, HEADINGS, "head"),
+        *_row(MARGIN, HEADINGS[:-1], "head"),
         f'<line class="line" x1="{MARGIN}" x2="{WIDTH - MARGIN}"'
         f' y1="{MARGIN + LINE}" y2="{MARGIN + LINE}"/>',
     ]
     for number, result in enumerate(results, start=1):
         top = MARGIN + LINE * number
-        lines += _row(top, cells(result))
+        *words, mark, verdict = cells(result)
+        lines += _row(top, [*words, f"{mark}  {verdict}".strip()])
         lines += _bar(top, result)
     top = MARGIN + LINE * (len(results) + 2)
     lines += [_text(MARGIN, top + LINE * n, note, "faint") for n, note in enumerate(notes)]
@@ -71,9 +71,9 @@ def picture(results: Sequence[Result], on: Mapping[str, str]) -> str:
 
 def _row(top: int, words: Sequence[str], kind: str = "") -> list[str]:
     what, ours, beside, ratio, mark = COLUMNS
-    places = (what, ours, beside, ratio, mark + (BAR if not kind else 0) + 8)
+    places = (what, ours, beside, ratio, mark + BAR + 8)
     return [
-        _text(place, top, word, kind) for place, word in zip(places, words, strict=False) if word
+        _text(place, top, word, kind) for place, word in zip(places, words, strict=True) if word
     ]
 
 
@@ -83,14 +83,14 @@ def _text(left: int, top: int, words: str, kind: str) -> str:
 
 
 def _bar(top: int, result: Result) -> list[str]:
-    """Draws how far the mark is reached; where there is none, the ratio to the other."""
-    judged = result.ratio if result.row.beside else result.figure
-    if judged is None:
+    """Draws how far the way to the mark was gone, where there is one."""
+    judged, mark = result.ratio if result.row.beside else result.figure, result.row.mark
+    if judged is None or mark is None:
         return []
-    mark = 1.0 if result.row.mark is None else result.row.mark
-    share = judged / mark if result.kind.more_is_better else mark / judged if judged > 0 else MOST
+    least = mark / MOST**9  # a figure can be nothing, or less
+    share = judged / mark if result.kind.more_is_better else mark / max(judged, least)
     length = BAR / MOST * min(share, MOST)
-    kind = {True: "reached", False: "below", None: "free"}[result.reached]
+    kind = "reached" if result.reached else "below"
     left, middle = COLUMNS[4], COLUMNS[4] + BAR / MOST
     return [
         f'<rect class="{kind}" x="{left}" y="{top + 5}" width="{length:.1f}" height="12" rx="2"/>',
@@ -105,5 +105,5 @@ def _wrapped(words: Sequence[str], width: int = 150) -> Iterator[str]:
         if line and len(line) + len(word) > width:
             yield line
             line = ""
-        line += f"   {word}" if line else word
+        line += f" · {word}" if line else word
     yield line

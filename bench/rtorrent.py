@@ -16,6 +16,7 @@ from peerwire.torrent.metainfo import Metainfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 #: It takes no torrent without a tracker, where DHT is off. Nobody listens there.
@@ -76,6 +77,8 @@ class Rtorrent(Client):
             process.wait_until(lambda: answers(port, handshake), "seeding")
             yield process
 
-    def leech(self, torrent: Path, out_dir: Path, peer: Address) -> Iterator[Download]:
+    def leech(
+        self, torrent: Path, out_dir: Path, peer: Address
+    ) -> AbstractContextManager[Download]:
         """Does not: it is measured as a seeder."""
         raise NotImplementedError

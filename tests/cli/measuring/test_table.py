@@ -18,7 +18,7 @@ def test_for_people():
     assert table.table([FAST, SLOW, SMALL, JUST_SO]).splitlines() == [
         "what       peerwire    beside     ratio  to reach",
         "bulk       1.26 GB/s   npm 0.500  2.51   ≥ 2.5     reached",
-        "bulk, RC4  0.200 GB/s  npm 0.100  2.00   ≥ 3       BELOW",
+        "bulk, RC4  0.200 GB/s  npm 0.100  2.00   ≥ 3       missed",
         "memory     7.50 KiB                      ≤ 8 KiB   reached",
         "hands      1234 /s     npm 600    2.00",
     ]

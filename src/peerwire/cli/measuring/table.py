@@ -56,7 +56,7 @@ def cells(result: Result) -> tuple[str, ...]:
     sign = "≥" if result.kind.more_is_better else "≤"
     judged = "" if result.row.beside else f" {unit}"
     to_reach = "" if mark is None else f"{sign} {mark:g}{judged}"
-    verdict = {True: "reached", False: "BELOW", None: ""}[result.reached]
+    verdict = {True: "reached", False: "missed", None: ""}[result.reached]
     return (result.row.what, f"{_number(result.figure)} {unit}", beside, ratio, to_reach, verdict)
 
 
