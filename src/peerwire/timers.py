@@ -65,7 +65,7 @@ class Timers:
         """Raises `PeerTimeout` when the peer was silent for too long."""
         if now >= self._idle_deadline:
             raise PeerTimeout(
-                f"no message for {now - self.last_message_at:g} s; "
+                f"no message for {self._limits.idle_timeout:g} s; "
                 "a peer that has nothing to say sends keep-alives",
                 rule="BEP 3, keepalives, and Limits.idle_timeout",
             )
