@@ -166,11 +166,22 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
         yield "wire", bytes((3, bits, 5)) + busy + bytes((step, 1, 1, 1, 1, 1))
     for role, field, how in itertools.product(range(2), range(len(mse.FIELDS) + 1), range(4)):
         methods = 1 + role  # RC4 is selected, or both are offered
+        last = {"verification": 7, "req1": 19, "req2": 19}.get(("", *mse.FIELDS)[field], 95)
         head = bytes((1 + field % 2, role, 0, methods, 0, field, how, 0, 3))
         yield "mse", head + _text(b"\1\2") + bytes((9, 9, 1))
+        yield "mse", head[:-1] + bytes((last,)) + _text(b"\1\2") + bytes((9, 9, 1))
     plain = Handshake(INFO_HASH, PEER_ID).encode()
     for policy, role in itertools.product(range(3), range(2)):  # a key that is none
         yield "mse", bytes((policy, role, 7, 1, 0, 1, 3, 0, 0)) + _text(plain) + b"\0"
+    advice = b"".join(bytes((2, kind, n)) for kind in (13, 17) for n in range(4))
+    yield "wire", bytes((0, 0b0011, 5)) + advice
+    asked = b"".join(bytes((2, 6, n, 0)) for n in range(6))
+    yield "wire", bytes((0, 0b0011, 8, 5, 1)) + asked
+    given_up = b"".join(bytes((6, n, 0, 0, 0, 7, 0)) for n in range(6))
+    yield "wire", bytes((0, 0b0011, 8, 1, 1, 0)) + given_up
+    many = encode({"m": {f"x{n}": n % 256 for n in range(300)}, "v": "x" * 500})
+    wrong = encode({"m": {"xx_chat": 300, "b": -1}, "p": 0, "reqq": 1 << 32, "yourip": b"abc"})
+    yield "extended_handshake", b"\0\0" + _text(many) + b"\1" + _text(wrong) + b"\1"
     yield "ut_metadata", b"\0\0" + bytes((5, 0, 1, 0, 1, 1, 5, 2, 1, 2, 1, 1, 3, 0))
     yield "metadata", bytes((0, 0, 0, 0)) + bytes((1, 0, 2)) + bytes((2, 0)) * 3
     yield "metadata", bytes((2, 0, 0, 0, 0, 1, 1)) + bytes((1, 0, 2, 1, 1, 2, 3, 0, 2, 1, 2, 1))
@@ -182,18 +193,27 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
         "added6": bytes(15) + b"\1\0\1",
     }
     yield "ut_pex", b"\0\0" + _text(encode(pex)) + b"\74" + _text(encode({"added": contacts * 2}))
+    yield "ut_pex", b"\0" + (b"\0" + _text(b"de")) * 7
     yield "lt_donthave", b"\12\4\0\0\0\5\4\0\0\0\12"
     yield "upload_only", bytes((0, 1, 1, 1, 1, 1, 0, 1, 0))
     for kind in range(3):
         yield "ut_holepunch", bytes((0, 12, kind, 0)) + contacts + bytes((0, 0, 0, 1))
     yield "compact", bytes((0, 0)) + _text(b"192.0.2.1") + contacts * 2
     yield "compact", bytes((0, 1)) + _text(b"2001:db8::1") + bytes(range(18)) * 2
-    for asked, change in itertools.product(range(4), range(5)):
-        yield "hashes", bytes((asked & 1, 0, 0, asked, 1, 0, change, 0, 0, 3, 7, asked, 0, 2, 0, 1))
+    for n, change in itertools.product(range(4), range(5)):
+        yield (
+            "hashes",
+            bytes((n & 1, 0, 0, n, 1, 0, change, 0, 0, 3, 1, 7, n, 0, 2, 0, 1)),
+        )
+    yield "hashes", b"\0" + b"".join(bytes((3, 0, 1, 0, 2 * n, 2, 4, 0, 0)) for n in range(5))
     real = HashRange(hashes.WHOLE.root, 0, 0, 2, 4)
     yield "hashes", b"\0" + bytes((4, 0)) + _text(real.encode())
     yield from (("metainfo", bytes((n,))) for n in range(len(SAMPLES)))
     yield from (("metainfo", b"\xff" + sample) for sample in SAMPLES)
+    for path in (["a"], ["a", "b"]):  # where another file is
+        files = [{"path": ["a"], "length": 1}, {"path": path, "length": 1}]
+        info = {"files": files, "name": "n", "piece length": 16384, "pieces": bytes(20)}
+        yield "metainfo", b"\xff" + encode({"info": info})
     for n in range(len(metainfo.VALUES)):
         yield "metainfo", bytes((n % len(SAMPLES), 6, n, n, n, 1, n))
     for step in range(16):
@@ -217,6 +237,7 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
 def _magnets() -> Iterator[str]:
     v1, v2 = hashlib.sha1(b"").hexdigest(), hashlib.sha256(b"").hexdigest()
     yield f"magnet:?xt=urn:btih:{v1}&dn=a+name&tr=http%3A%2F%2Ftracker.test%2F&x.pe=192.0.2.1:6881"
+    yield f"magnet:?xt=urn:btih:{v1}&so=0-1,2-3,5&tr=udp%3A%2F%2Fa%0d%0ab&x.pe=a..b:1"
     yield f"magnet:?xt=urn:btmh:1220{v2}&xt=urn:btih:{v1}&so=0,2,4-6&x.pe=[2001:db8::1]:1"
 
 

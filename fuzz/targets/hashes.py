@@ -119,13 +119,14 @@ class Talk:
             self.hear(HashReject(wanted).encode())
 
     def serve(self) -> None:
-        """The peer asks, and we answer all it has asked."""
+        """The peer asks, and we answer all it has asked, or wait with that."""
+        answer = self.script.byte() & 1
         root = WHOLE.root if self.script.byte() & 7 else bytes(32)
         numbers = [self.script.below(bound) for bound in (8, 64, 33, 8)]
         if self.script.byte() & 1:
             numbers[2] = 1 << (numbers[2] & 7)
         self.hear(HashRequest(HashRange(root, *numbers)).encode())
-        for asked in list(self.wire.peer_hash_requests):
+        for asked in list(self.wire.peer_hash_requests) if answer else ():
             pieces = self.server.pieces(asked)
             leaves = LEAVES[pieces.start * 4 * 32 : pieces.stop * 4 * 32]
             found = self.server.answer(asked, leaves)
@@ -135,7 +136,7 @@ class Talk:
             expect(broken_rule(asked, height=WHOLE.height) is None, "it serves what breaks a rule")
             expect(found == _true_answer(asked), "it serves something else than the tree")
             self.wire.send_hashes(asked, found)
-        expect(not self.wire.peer_hash_requests, "a request stays unanswered")
+        expect(not (answer and self.wire.peer_hash_requests), "a request stays unanswered")
 
     def noise(self) -> None:
         """The peer sends any payload under one of the three ids."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from peerwire.capture.packets import Flags, LinkType, Segment, segment_of
 from peerwire.capture.reassembly import Gap
 from peerwire.capture.streams import End, Heard, TcpStreams
-from peerwire.state import Role
 
 from ..harness import Script, expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from peerwire.state import Role
 
 LINKS = [link.value for link in LinkType]
 HOSTS = (("192.0.2.1", 1), ("192.0.2.2", 2), ("2001:db8::3", 3))
