@@ -235,10 +235,10 @@ class Report:
             f"{memory['after'] / MIB:.1f} once all had left, {memory['most'] / MIB:.1f} at most; "
             f"{memory['connection'] / 1024:.1f} KiB a connection"
         )
-        before, warm, end, after = self.blocks().values()
+        blocks = self.blocks()
         yield (
-            f"objects          {before} before, {warm} after the warm-up, {end} at the end, "
-            f"{after} once all had left"
+            f"objects          {blocks['before']} before, {blocks['warm']} after the warm-up, "
+            f"{blocks['end']} at the end, {blocks['after']} once all had left"
         )
         lag = self.server["lag"]
         yield "event loop late  " + ", ".join(f"{k} {v * 1000:.0f} ms" for k, v in lag.items())
