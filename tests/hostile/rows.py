@@ -106,8 +106,8 @@ ROWS = (
         "unknown",
         "ids that nobody knows, and floods of messages that say nothing",
         "ignored; an application that does not read is handed the latest, one that reads too"
-        " slowly stops the reading",
-        ("max_unread_messages", "max_unread_bytes"),
+        " slowly stops the reading; a swarm bans who says far too much",
+        ("max_unread_messages", "max_unread_bytes", "`max_chatter` of `SwarmLimits`"),
     ),
     Row(
         "silence",

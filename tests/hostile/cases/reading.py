@@ -19,7 +19,7 @@ SMALL = Scene(
     )
 )
 
-PATIENCE: tuple[Step, ...] = (Pause(50), KeepAlive()) * 3
+PATIENCE: tuple[Step, ...] = (Pause(50), KeepAlive()) * 6
 #: Nine megabytes, more than the system holds of them: blocks that overlap, each another one.
 BLOCKS = said(*(Request(n, b * 1024, BLOCK) for n in range(12) for b in range(48)))
 #: A request whose reject is longer than those of blocks: fewer of them fill what the system holds.

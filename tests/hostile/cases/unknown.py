@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from peerwire import Have, KeepAlive, Port, Unknown
+from peerwire import Have, KeepAlive, Port, Reject, Request, Unknown
 
-from ..case import Case, Tolerated
-from ..torrent import greeting, said
+from ..case import Case, Left, Level, Pause, Tolerated
+from ..torrent import after, greeting, said
 
 __all__ = ["CASES"]
 
@@ -23,4 +23,16 @@ CASES = (
     ignored("keep-alive-flood", said(KeepAlive()) * 20_000),
     ignored("port-flood", said(Port(1)) * 10_000),
     ignored("have-flood", said(Have(1)) * 10_000, peer_pieces=1),
+    Case(
+        id="unknown/chatter",
+        script=(
+            greeting(),
+            said(KeepAlive()) * 101_000,
+            Request(0, 0, 0),
+            after(Reject),
+            Pause(11),
+        ),
+        expect=Left("messages in 10 s that move nothing", by="us"),
+        levels=frozenset({Level.SEED, Level.GET}),
+    ),
 )
