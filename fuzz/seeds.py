@@ -93,6 +93,10 @@ def _captured(stream: bytes) -> Iterator[tuple[str, bytes]]:
     for options in (0b0110, 0b1110):
         unchoke = bytes((5, 1))
         yield "wire", bytes((11, options, 0)) + unchoke + b"".join(map(_wire_step, messages))
+        yield (
+            "wire",
+            bytes((0, options, 0)) + unchoke + b"\14\17" + b"".join(map(_wire_step, messages)),
+        )
     for message in messages:
         if isinstance(message, Extended):
             yield from _captured_extended(message)
@@ -175,8 +179,12 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
         yield "mse", bytes((policy, role, 7, 1, 0, 1, 3, 0, 0)) + _text(plain) + b"\0"
     advice = b"".join(bytes((2, kind, n)) for kind in (13, 17) for n in range(4))
     yield "wire", bytes((0, 0b0011, 5)) + advice
+    yield "wire", bytes((7, 0b0011, 5, 12, 8)) + advice
     asked = b"".join(bytes((2, 6, n, 0)) for n in range(6))
     yield "wire", bytes((0, 0b0011, 8, 5, 1)) + asked
+    for bits, kind in itertools.product((0b0010, 0b0011, 0b0000), (4, 6, 8)):
+        run = b"".join(bytes((2, kind, n % 7, n % 3)[: 3 + (kind > 4)]) for n in range(14))
+        yield "wire", bytes((9, bits, 8, 5, 1, 12, 14)) + run
     given_up = b"".join(bytes((6, n, 0, 0, 0, 7, 0)) for n in range(6))
     yield "wire", bytes((0, 0b0011, 8, 1, 1, 0)) + given_up
     many = encode({"m": {f"x{n}": n % 256 for n in range(300)}, "v": "x" * 500})

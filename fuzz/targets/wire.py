@@ -94,6 +94,8 @@ class Session:
         self.asked: list[PendingRequest] = []
         self.ended: Counter[object] = Counter()
         self.log: list[str] = []
+        self.gathering = 0  # so many times that it speaks come together
+        self.gathered = bytearray()
 
     def run(self) -> tuple[list[str], bytes, str]:
         """Does what the script says; returns all that could be seen of it."""
@@ -114,10 +116,19 @@ class Session:
     # What the peer does
 
     def hear(self, data: bytes) -> None:
-        """The peer says these bytes."""
+        """The peer says these bytes, at once or along with some that follow."""
         self.said += len(data)
+        self.gathered += data
+        self.gathering -= 1
+        if self.gathering > 0:
+            return
+        data, self.gathered = bytes(self.gathered), bytearray()
         for chunk in chunks(data, self.size):
             self.guarded(partial(self.wire.receive_data, bytearray(chunk), self.now))
+
+    def gather(self) -> None:
+        """What it says next comes all at once."""
+        self.gathering = self.script.below(16)
 
     def noise(self) -> None:
         """It says anything."""
@@ -289,6 +300,7 @@ STEPS = (
     Session.tell,
     Session.wait,
     Session.learn,
+    Session.gather,
 )
 SPOKEN = (
     "send_choke",
