@@ -507,6 +507,29 @@ def test_a_whole_piece_stays_when_its_peer_goes():
     assert blamed(picker.corrupt(0)) == (0, ("a",), True)
 
 
+def test_a_piece_on_parole_has_an_owner_from_whom_it_can_be_taken():
+    picker = make(1, blocks=3)
+    for peer in "abc":
+        picker.add_peer(peer, PieceSet.full(1))
+    assert picker.owner(0) is None  # nobody has begun with it
+    picker.pick("a", 1)
+    assert picker.owner(0) is None  # nor is it on parole
+    deliver(picker, "a", [Block(0, 0, BLOCK)])
+    spoil(picker, "b", "c")
+    deliver(picker, "b", picker.pick("b", 1))
+    picker.pick("b", 1)
+    assert picker.owner(0) == "b"
+    picker.take_away(0)
+    assert picker.owner(0) is None
+    assert picker.pending("b") == ()
+    blocks = picker.pick("c", 3)
+    assert len(blocks) == 3  # what the other gave of it is gone
+    assert picker.owner(0) == "c"
+    deliver(picker, "c", blocks)
+    assert picker.owner(0) is None  # it is whole
+    picker.verified(0)
+
+
 def test_what_a_liar_gave_of_other_pieces_is_asked_for_again():
     picker = make(2, blocks=3)
     for peer in ("liar", "good"):

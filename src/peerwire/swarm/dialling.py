@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ConnectionClosed, PeerTimeout, PeerWireError, RemoteProtocolError
-from .events import DialFailed
+from .events import DialFailed, explained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from ..asyncio.peer import Peer
+    from ..encryption import Encryption
 
 __all__ = ["Dialling", "Redial", "Unwanted"]
 
@@ -51,6 +52,7 @@ class Dialling:
         exchange: Exchanges pieces with who is there until the connection ends; told whether our
             own side has asked for the address. Raises `Unwanted` where it is not to be kept.
         redial: How often to dial an address.
+        encryption: How `connect` dials it.
         enough: Says whether nobody is needed any more.
         on_failed: Told of each dial that came to nothing.
         on_end: Told that an address is not dialled any more; of the error, if that is ours.
@@ -65,6 +67,7 @@ class Dialling:
         connect: Callable[[str, int], Awaitable[Peer]],
         exchange: Callable[[Peer, bool], Awaitable[None]],
         redial: Redial,
+        encryption: Encryption,
         *,
         enough: Callable[[], bool],
         on_failed: Callable[[DialFailed], None],
@@ -74,6 +77,7 @@ class Dialling:
         self._connect = connect
         self._exchange = exchange
         self._redial = redial
+        self._encryption = encryption
         # Whoever is there may never have asked for it.
         self._redial_hearsay = dataclasses.replace(redial, attempts=min(2, redial.attempts))
         self._enough = enough
@@ -114,13 +118,16 @@ class Dialling:
             brought = connected is not None and connected.downloaded > 0
             failures = 1 if brought else failures + 1
             gives_up = failures >= redial.attempts or _hopeless(error)
-            if not hearsay:
-                self.failures[address] = error
             if gives_up or connected is None:  # else PeerLeft has told it
                 self._on_failed(DialFailed(address, error, failures, gives_up))
+            self._remember(address, error, hearsay)
             if gives_up:
                 return
             await asyncio.sleep(redial.pause(failures))
+
+    def _remember(self, address: tuple[str, int], error: PeerWireError, hearsay: bool) -> None:
+        if not hearsay:  # that it leads nowhere is no news
+            self.failures[address] = error
 
     async def _dial_once(
         self, address: tuple[str, int], *, invited: bool
@@ -129,7 +136,7 @@ class Dialling:
         try:
             peer = await self._connect(*address)
         except PeerWireError as error:
-            return None, error
+            return None, explained(error, self._encryption)
         try:
             await self._exchange(peer, invited)
         except Unwanted as error:

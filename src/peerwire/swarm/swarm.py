@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..asyncio.client import connect
 from ..encryption import Encryption
-from ..errors import ConnectionClosed, DownloadFailed, PeerWireError
+from ..errors import ConnectionClosed, DownloadFailed
 from ..extensions.handshake import ExtendedHandshake
 from ..extensions.lt_donthave import DontHave, LtDontHave
 from ..extensions.upload_only import UploadOnly, UploadOnlyMessage
@@ -33,7 +33,6 @@ from .events import (
     PeerLeft,
     PieceVerified,
     SwarmEvent,
-    explained,
     why,
     written,
 )
@@ -148,6 +147,7 @@ class Swarm:
             self._connect,
             self._exchange,
             redial or Redial(),
+            self._encryption,
             enough=lambda: self.done,
             on_failed=on_event,
             on_end=self._dial_ended,
@@ -290,20 +290,17 @@ class Swarm:
     # Connections
 
     async def _connect(self, host: str, port: int) -> Peer:
-        try:
-            return await connect(
-                host,
-                port,
-                self.metainfo.info_hash,
-                peer_id=self.peer_id,
-                num_pieces=self.metainfo.num_pieces,
-                encryption=self._encryption,
-                extensions=self.extensions,
-                limits=self._limits,
-                trace=self._trace,
-            )
-        except PeerWireError as error:
-            raise explained(error, self._encryption) from error.__cause__
+        return await connect(
+            host,
+            port,
+            self.metainfo.info_hash,
+            peer_id=self.peer_id,
+            num_pieces=self.metainfo.num_pieces,
+            encryption=self._encryption,
+            extensions=self.extensions,
+            limits=self._limits,
+            trace=self._trace,
+        )
 
     def _dial_ended(self, error: BaseException | None) -> None:
         if error is not None:
