@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from peerwire.cli.arguments import add_encryption, address, port, size
+from peerwire.cli.arguments import add_encryption, address, port, seconds, size
 from peerwire.encryption import Encryption
 
 
@@ -72,6 +72,17 @@ def test_an_address(text, value):
 def test_no_address(text, reason):
     with pytest.raises(argparse.ArgumentTypeError, match=reason):
         address(text)
+
+
+@pytest.mark.parametrize(("text", "value"), [("30", 30.0), ("1.5", 1.5), ("1e-3", 0.001)])
+def test_a_time(text, value):
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "1e9", "10s", ""])
+def test_no_time(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="write seconds"):
+        seconds(text)
 
 
 def test_encryption():

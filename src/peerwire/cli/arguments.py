@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from decimal import Decimal
 
 from ..encryption import Encryption
 
-__all__ = ["add_encryption", "address", "port", "size"]
+__all__ = ["add_encryption", "address", "port", "seconds", "size"]
 
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -30,6 +31,17 @@ def size(text: str) -> int:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write 65536, 64KiB or 1.5GiB")
     return int(Decimal(match[1]) * _UNITS[match[2]])
+
+
+def seconds(text: str) -> float:
+    """Reads a number of seconds above 0, such as ``30`` or ``1.5``; at most a year of them."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 365 * 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, 30 or 1.5")
+    return number
 
 
 def port(text: str) -> int:
