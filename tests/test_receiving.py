@@ -531,6 +531,52 @@ def test_a_run_comes_to_the_same_as_its_messages(known, fast, run, choked):
     assert together == hear(encoded(*run), trace=Trace())
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans()), unique_by=lambda asked: asked[0]),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([3, 3, 3, 4])), min_size=2),
+)
+def test_blocks_that_come_in_a_run_go_where_each_of_them_would(fast, asked, came):
+    """Some were not asked for, or come twice: under the fast extension that ends the wire."""
+    run = [Piece(index, 0, bytes([number]) * length) for number, (index, length) in enumerate(came)]
+
+    def hear(*chunks, trace=None):
+        wire = requesting_wire(num_pieces=4, fast=fast, trace=trace)
+        room = [bytearray(3) for _ in asked]
+        for (index, into), memory in zip(asked, room, strict=True):
+            wire.send_request(index, 0, 3, into=memory if into else None)
+        wire.data_to_send()
+        ended = None
+        try:
+            for chunk in chunks:
+                wire.receive_data(bytearray(chunk), 1.0)
+        except RemoteProtocolError as error:
+            ended = str(error)
+        told = [(type(e), e.block if type(e) is Piece else None) for e in wire.events_received()]
+        return (
+            [(kind, None if block is None else bytes(block)) for kind, block in told],
+            ended,
+            room,
+            wire.downloaded,
+            wire.wasted,
+            wire.messages_received,
+            wire.last_message,
+            [request.key for request in wire.requests],
+        )
+
+    together = hear(encoded(*run))
+    assert together == hear(*[encoded(message) for message in run])
+    assert together == hear(encoded(*run), trace=Trace())
+
+
+def test_requests_that_come_in_a_run_are_pending_in_their_order():
+    run = [Request(index, 0, 16384) for index in (5, 3, 9, 4, 0)]
+    wire = serving_wire(num_pieces=10)
+    assert receive(wire, *run) == run
+    assert list(wire.peer_requests) == run
+    assert wire.messages_received["request"] == 5
+
+
 def test_a_bitfield_after_a_run_is_late():
     wire = open_wire(num_pieces=10, strict=True)
     receive(wire, *map(Have, range(5)))

@@ -258,6 +258,16 @@ def test_the_longest_block_at_the_highest_offset_can_be_asked_for():
     assert sent(wire) == [Request(0, 2**32 - 1, 131072)]
 
 
+@pytest.mark.parametrize("index", [-1, 3])
+def test_no_block_of_a_piece_that_does_not_exist_is_asked_for(index):
+    refused(
+        requesting_wire(num_pieces=3),
+        lambda wire: wire.send_request(index, 0, 1),
+        "in a torrent of 3 pieces",
+        "BEP 3, peer messages",
+    )
+
+
 def test_a_block_is_asked_for_once():
     wire = requesting_wire()
     first = wire.send_request(1, 2, 3)

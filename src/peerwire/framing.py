@@ -60,6 +60,7 @@ _KEEP_ALIVE = KeepAlive()
 
 _HAVE_FRAME = Struct(">IBI")
 _REQUEST_FRAME = Struct(">IBIII")
+_PIECE_FRAME = Struct(">IBII")
 
 #: Frames that have to be there for a run to be looked for: less is not worth setting out for.
 _MIN_RUN = 4
@@ -118,11 +119,30 @@ _RULES = {
 
 _HAVE_LENGTH = _HAVE_FRAME.size - 4
 _REQUEST_LENGTH = _REQUEST_FRAME.size - 4
-_RUN_LENGTHS = frozenset({_HAVE_LENGTH, _REQUEST_LENGTH})
+_SMALL = frozenset({_HAVE_LENGTH, _REQUEST_LENGTH})
 
 
 def _run(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
-    """Returns the HAVE or REQUEST messages that follow each other here, if they are many."""
+    """Returns the messages of a kind and length that follow each other here, where that pays."""
+    if length in _SMALL:
+        return _small_run(view, position, end, length)
+    if length > _PIECE_MIN and view[position + 4] == _PIECE_ID:
+        return _pieces(view, position, end, length)
+    return ()
+
+
+def _pieces(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
+    size = 4 + length
+    pieces: list[Message] = []
+    for at in range(position, end - size + 1, size):
+        each, message_id, index, begin = _PIECE_FRAME.unpack_from(view, at)
+        if each != length or message_id != _PIECE_ID:
+            break
+        pieces.append(Piece(index, begin, view[at + _PIECE_FRAME.size : at + size]))
+    return pieces
+
+
+def _small_run(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
     count = (end - position) // (4 + length)
     if count < _MIN_RUN:
         return ()
@@ -197,12 +217,11 @@ class Framing:
             if end - position - 4 < length:
                 self._need = 4 + length
                 break
-            if length in _RUN_LENGTHS:
-                run = _run(view, position, end, length)
-                if run:
-                    yield run
-                    position += len(run) * (4 + length)
-                    continue
+            run = _run(view, position, end, length)
+            if run:
+                yield run
+                position += len(run) * (4 + length)
+                continue
             yield (self._decode(view, position, length),)
             position += 4 + length
         if position < end:

@@ -165,7 +165,8 @@ class Sending(WireState):
         if self.state is not State.OPEN:
             self._require_open()
         message = Request(index, begin, length)
-        self._check_index(message, LocalProtocolError)
+        if not 0 <= index < self._max_index:
+            self._check_index(message, LocalProtocolError)
         if self.peer_choking and index not in self.peer_allowed_fast:
             raise PeerChoked("the peer is choking us", index, begin, length)
         if not 0 <= begin < 1 << 32 or not 0 < length <= self.limits.max_request_hard:
@@ -386,11 +387,11 @@ class Sending(WireState):
 
 def _writable(into: Buffer, length: int) -> memoryview:
     """Returns the caller's memory as writable bytes, or says why it can't be written to."""
-    view = memoryview(into)
+    view = into if type(into) is memoryview else memoryview(into)
     if view.readonly or not view.c_contiguous or view.nbytes != length:
         raise LocalProtocolError(
             f"into= is {'read-only' if view.readonly else f'{view.nbytes} bytes'}; "
             f"it must be {length} bytes of contiguous writable memory",
             rule="the block is written there as it comes",
         )
-    return view.cast("B")
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")

@@ -310,9 +310,8 @@ class Wire(Sending):
     def _receive_messages(self, data: Buffer) -> None:
         for run in self._framing.runs(data):
             self._timers.last_message_at = self.now
-            if len(run) > 1 and self.trace is None and receive_run(self, run):
-                continue
-            for message in run:
+            taken = receive_run(self, run) if len(run) > 1 and self.trace is None else 0
+            for message in run[taken:]:
                 self._receive_message(message)
 
     def _receive_message(self, message: Message) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["CHUNKINGS", "Alone"]
 
 #: What is read at a time from a socket.
-READ = 256 * 1024
+READ = 512 * 1024
 
 #: Bytes that stay of an encrypted handshake that is not even half done: a key and a pad.
 LEFT_OVER = 1024
