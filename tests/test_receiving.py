@@ -577,6 +577,14 @@ def test_requests_that_come_in_a_run_are_pending_in_their_order():
     assert wire.messages_received["request"] == 5
 
 
+def test_of_a_run_of_requests_each_is_judged_where_not_all_can_be_served():
+    run = [Request(index, 0, 16384) for index in (5, 3, 5, 4, 0, 1)]
+    wire = serving_wire(num_pieces=10, limits=Limits(max_peer_requests=4), fast=True)
+    taken = [run[n] for n in (0, 1, 3, 4)]
+    assert receive(wire, *run) == taken
+    assert sent(wire) == [Reject(5, 0, 16384), Reject(1, 0, 16384)]
+
+
 def test_a_bitfield_after_a_run_is_late():
     wire = open_wire(num_pieces=10, strict=True)
     receive(wire, *map(Have, range(5)))
