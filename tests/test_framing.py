@@ -78,7 +78,13 @@ def test_what_is_read_is_what_would_be_written(data):
 
 
 #: Some of the same kind after each other, some of the same length, some cut short.
-kin = st.sampled_from([Have(3), Suggest(3), Request(1, 2, 3), Cancel(1, 2, 3), Reject(1, 2, 3)])
+kin = st.sampled_from(
+    [
+        *(Have(3), Suggest(3)),
+        *(Request(1, 2, 3), Cancel(1, 2, 3), Reject(1, 2, 3)),
+        *(Piece(1, 2, b""), Piece(1, 2, b"abc"), Piece(1, 2, b"abcd"), Unknown(99, bytes(11))),
+    ]
+)
 floods = st.lists(st.tuples(kin, st.integers(1, 12)), max_size=6).map(
     lambda parts: [message for message, count in parts for _ in range(count)]
 )
@@ -98,11 +104,13 @@ def test_runs_are_of_one_kind(said):
     runs = [list(run) for run in Framing(20).runs(encoded(*said))]
     assert [message for run in runs for message in run] == said
     assert all(len({type(message) for message in run}) == 1 for run in runs)
-    assert all(type(run[0]) in (Have, Request) for run in runs if len(run) > 1)
+    assert all(type(run[0]) in (Have, Request, Piece) for run in runs if len(run) > 1)
 
 
-@pytest.mark.parametrize("one", [Have(3), Request(1, 2, 3)])
-@pytest.mark.parametrize("rest", [[], [Suggest(3)], [Cancel(1, 2, 3)], [Choke(), Have(1)]])
+@pytest.mark.parametrize("one", [Have(3), Request(1, 2, 3), Piece(1, 2, b"abc"), Piece(1, 2, b"a")])
+@pytest.mark.parametrize(
+    "rest", [[], [Suggest(3)], [Cancel(1, 2, 3)], [Choke(), Have(1)], [Unknown(99, bytes(11))]]
+)
 @pytest.mark.parametrize("count", [4, 30])
 def test_a_flood_is_a_run(one, rest, count):
     runs = list(Framing(20).runs(encoded(*[one] * count, *rest)))

@@ -1,12 +1,13 @@
-"""Floods of HAVE and REQUEST come to the same at once as one by one."""
+"""Floods of HAVE, REQUEST and PIECE come to the same at once as one by one."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from peerwire.limits import Limits
-from peerwire.messages import Bitfield, Have, Interested, Reject, Request
+from peerwire.messages import Bitfield, Have, Interested, Piece, Reject, Request, Unchoke
 from peerwire.receiving import receive_run
+from peerwire.requests import RequestEnded
 
 from .wires import Trace, encoded, of_size, open_wire, receive, run, sent
 
@@ -43,6 +44,38 @@ def comes_to_the_same(messages, **options):
     assert after(messages, trace=Trace(), **options) == at_once
     assert after(messages, size=1, **options) == at_once
     return at_once
+
+
+def asking(fast, known=True, **options):
+    """A wire that waits for blocks of two lengths, two of them to be put into memory of ours."""
+    wire = listener(fast=fast, known=known, **options)
+    receive(wire, Unchoke())
+    for begin in range(6):
+        into = bytearray(3) if begin in (1, 4) else None
+        wire.send_request(0, begin, 3, into=into, context=begin)
+    wire.send_request(1, 0, 5, context=6)
+    for begin in (2, 5):
+        wire.send_cancel(0, begin, 3)
+    wire.events_received()
+    wire.data_to_send()
+    return wire
+
+
+def after_blocks(messages, fast, *, traced=False, size=1 << 20):
+    """All that can be seen of a wire that got these blocks."""
+    wire = asking(fast, trace=Trace() if traced else None)
+    events, error = run(wire, of_size(size, encoded(*messages)))
+    ended = [event for event in events if isinstance(event, RequestEnded)]
+    blocks = [event for event in events if isinstance(event, Piece)]
+    return {
+        "blocks": [(p.index, p.begin, bytes(p.block), p.request.context) for p in blocks],
+        "in place": [p.request.into is not None and p.block is p.request.into for p in blocks],
+        "others": [str(event) for event in events if event not in blocks and event not in ended],
+        "ended": [(str(event), event.request.context) for event in ended],
+        "error": str(error),
+        "counts": (wire.downloaded, wire.wasted, dict(wire.messages_received), wire.last_message),
+        "waiting": [request.key for request in wire.requests],
+    }
 
 
 def requests(count, *, index=0, begin=0, length=16):
@@ -178,3 +211,44 @@ def test_a_flood_comes_after_what_came_before_it(flood):
     told = comes_to_the_same([Interested(), *flood, Interested(), *again])
     assert told["events"] == [Interested(), *flood, Interested(), *again]
     assert told["counts"][0] == {"interested": 2, flood[0].name: 2 * len(flood)}
+
+
+given_blocks = st.one_of(
+    st.builds(Piece, st.just(0), st.integers(0, 6), st.sampled_from([b"abc", b"xyz"])),
+    st.just(Piece(1, 0, b"12345")),
+    st.sampled_from([Have(3), Piece(0, 1, b""), Piece(0, 2, b"ab"), Unchoke()]),
+)
+
+
+@given(st.lists(given_blocks, max_size=10), st.booleans())
+def test_blocks_come_to_the_same_at_once_as_one_by_one(messages, fast):
+    at_once = after_blocks(messages, fast)
+    assert after_blocks(messages, fast, traced=True) == at_once
+    assert after_blocks(messages, fast, size=1) == at_once
+
+
+def test_blocks_are_taken_at_once_up_to_the_first_that_nobody_waits_for():
+    said = [Piece(0, begin, b"%03d" % begin) for begin in (3, 0, 1, 2, 4)]
+    wire = asking(fast=True)
+    assert receive_run(wire, [*said]) == 3
+    events = wire.events_received()
+    assert [(p.begin, bytes(p.block), p.request.context) for p in events] == [
+        (3, b"003", 3),
+        (0, b"000", 0),
+        (1, b"001", 1),
+    ]
+    assert events[2].block is events[2].request.into
+    assert wire.downloaded == 9
+    assert wire.messages_received["piece"] == 3
+    told = after_blocks(said, fast=True)
+    assert [block[1] for block in told["blocks"]] == [3, 0, 1, 4]
+    assert told["counts"][:2] == (12, 3)
+    assert told["waiting"] == [(1, 0, 5)]
+
+
+def test_a_block_that_is_given_twice_in_a_run_was_asked_for_once():
+    wire = asking(fast=True)
+    same = Piece(0, 0, b"abc")
+    events, error = run(wire, [encoded(same, same, Piece(0, 3, b"abc"))])
+    assert [event.request.context for event in events if isinstance(event, Piece)] == [0]
+    assert "piece 0:0+3 was not asked for" in str(error)
