@@ -26,6 +26,7 @@ VERBS = {
     "seed": "serve a torrent to any number of peers",
     "get": "fetch a torrent from peers, verified; resumes",
     "bench": "measure peerwire on this machine, as ratios",
+    "listen": "accept peers, and show what they say",
     "decode": "show what peers say to each other in a packet capture",
 }
 
