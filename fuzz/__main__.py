@@ -4,7 +4,7 @@
 
 ``FUZZ_SECONDS`` is the time for each, 60 unless it is set. What a run finds interesting stays in
 ``fuzz/grown``, which git ignores, and is where the next one begins; ``--merge`` takes what of it
-reaches something new into ``fuzz/corpus``. An input that makes a target fail is saved in
+reaches code that no other does into ``fuzz/corpus``. An input that makes a target fail is saved in
 ``fuzz/findings``, where the test suite finds it, too. Exit status 1 says that there is one.
 """
 
@@ -66,9 +66,9 @@ def fuzz(target: str, seconds: int) -> int:
 
 
 def merge(target: str) -> int:
-    """Takes into the corpus what reaches something that nothing in it does."""
+    """Takes into the corpus what reaches code that nothing in it does; how often does not count."""
     grown, corpus, _ = folders(target)
-    done = run(target, "-merge=1", str(corpus), str(grown))
+    done = run(target, "-merge=1", "-use_counters=0", str(corpus), str(grown))
     size = sum(path.stat().st_size for path in corpus.iterdir())
     print(f"{target:20} {len(list(corpus.iterdir())):5} inputs  {size:7,} bytes", flush=True)
     if done.returncode:

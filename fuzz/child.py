@@ -13,6 +13,8 @@ def main() -> None:
     name = sys.argv.pop(1)
     with atheris.instrument_imports(include=["peerwire", "fuzz"]):
         module = importlib.import_module(f"fuzz.targets.{name}")
+    # What libFuzzer starts, in a shell, where it works in several processes: to merge, to minimize.
+    sys.argv[0] = f"{sys.executable} -m fuzz.child {name}"
     atheris.Setup(sys.argv, module.target)
     atheris.Fuzz()
 
