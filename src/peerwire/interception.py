@@ -178,6 +178,11 @@ class Interception:
         self._out: dict[Role, list[Buffer]] = {role: [] for role in Role}
         self._heard: list[tuple[Role, Buffer]] = []
 
+    @property
+    def shaking(self) -> bool:
+        """Whether an encrypted handshake has begun and not come to its end."""
+        return self._near is not None
+
     def receive_data(self, sender: Role, data: Buffer) -> list[tuple[Role, Buffer]]:
         """Takes in what one side says.
 
