@@ -27,6 +27,7 @@ VERBS = {
     "get": "fetch a torrent from peers, verified; resumes",
     "bench": "measure peerwire on this machine, as ratios",
     "listen": "accept peers, and show what they say",
+    "proxy": "stand between two clients, and show what they say to each other",
     "decode": "show what peers say to each other in a packet capture",
 }
 
