@@ -8,7 +8,7 @@ import hashlib
 
 import pytest
 
-from peerwire import ServedTorrent
+from peerwire import PieceSet, ServedTorrent
 from peerwire.bencode import decode_dict, encode
 from peerwire.cli.subject import Subject, add_subject
 from peerwire.errors import LocalProtocolError, MetainfoError
@@ -94,6 +94,16 @@ def test_pieces(content, torrent, version):
     for index in (-1, len(pieces)):
         with pytest.raises(IndexError, match=f"piece {index} of {len(pieces)}"):
             subject.piece_size(index)
+
+
+def test_the_piece_that_takes_the_fewest_blocks(torrent, version):
+    subject = Subject.of_torrent(torrent)
+    full = PieceSet.full(subject.num_pieces)
+    assert subject.shortest_piece(full) == subject.num_pieces - 1
+    if version != "v1":  # each file ends with a piece of its own
+        assert subject.shortest_piece(full - {5}) == 4
+        assert subject.shortest_piece(full - {4, 5}) == 0
+    assert subject.shortest_piece(PieceSet(subject.num_pieces, [2, 3])) == 2
 
 
 def test_without_a_torrent_no_piece_is_known():

@@ -25,6 +25,7 @@ VERBS = {
     "create": "make a .torrent of a file or folder",
     "seed": "serve a torrent to any number of peers",
     "get": "fetch a torrent from peers, verified; resumes",
+    "probe": "ask a peer who it is, what it speaks and what it has",
     "bench": "measure peerwire on this machine, as ratios",
     "listen": "accept peers, and show what they say",
     "proxy": "stand between two clients, and show what they say to each other",

@@ -5,6 +5,7 @@ Whatever it is read from, the verbs ask it the same questions; the answer to som
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from ..torrent.metainfo_v2 import MetainfoV2
 if TYPE_CHECKING:
     import argparse
 
+    from ..pieces import PieceSet
     from ..torrent.metainfo_v2 import FileV2
 
 __all__ = ["Subject", "add_subject"]
@@ -167,6 +169,25 @@ class Subject:
             return min(self.metainfo_v2.piece_length, file.length - within)
         return self._v1().piece_size(index)
 
+    def shortest_piece(self, pieces: PieceSet) -> int:
+        """Returns one of some pieces that takes few blocks to be verified: the end of a file.
+
+        Args:
+            pieces: Of this torrent, of which a .torrent is there; at least one.
+        """
+        if self.metainfo_v2 is None:
+            meta = self._v1()
+            ends = [(meta.piece_size(meta.num_pieces - 1), meta.num_pieces - 1)]
+        else:
+            length = self.metainfo_v2.piece_length
+            ends = [
+                ((file.length - 1) % length + 1, (file.offset + file.length - 1) // length)
+                for file in self.metainfo_v2.files
+                if file.length
+            ]
+        _, shortest = min(((size, at) for size, at in ends if at in pieces), default=(0, None))
+        return next(iter(pieces)) if shortest is None else shortest
+
     def verifies(self, index: int, piece: bytes) -> bool:
         """Says whether these bytes are the content of a piece.
 
@@ -194,10 +215,10 @@ class Subject:
     def _file(self, index: int) -> tuple[FileV2, int]:
         """The file that a piece is of, and where in it the piece begins."""
         assert self.metainfo_v2 is not None, "it has a v2 side"
-        begin = index * self.metainfo_v2.piece_length
-        for file in self.metainfo_v2.files:
-            if file.offset <= begin < file.offset + file.length:
-                return file, begin - file.offset
+        begin, files = index * self.metainfo_v2.piece_length, self.metainfo_v2.files
+        file = files[bisect.bisect_right(files, begin, key=lambda file: file.offset) - 1]
+        if file.offset <= begin < file.offset + file.length:
+            return file, begin - file.offset
         raise IndexError(f"piece {index} of {self.metainfo_v2.num_pieces}")
 
 
