@@ -96,6 +96,7 @@ class Session:
         self.log: list[str] = []
         self.gathering = 0  # so many times that it speaks come together
         self.gathered = bytearray()
+        self.last = b""  # what it said last, where that began with a message
 
     def run(self) -> tuple[list[str], bytes, str]:
         """Does what the script says; returns all that could be seen of it."""
@@ -123,6 +124,7 @@ class Session:
         if self.gathering > 0:
             return
         data, self.gathered = bytes(self.gathered), bytearray()
+        self.last = b"" if self.wire._framing.held else data
         for chunk in chunks(data, self.size):
             self.guarded(partial(self.wire.receive_data, bytearray(chunk), self.now))
 
@@ -156,7 +158,8 @@ class Session:
     def answer(self) -> None:
         """It sends a block that we asked for, perhaps too little or too much of it."""
         if request := self.pick():
-            block = bytes(max(0, request.length + (self.script.byte() + 1) % 3 - 1))
+            length = request.length + (self.script.byte() + 1) % 3 - 1
+            block = bytes((1 + len(self.asked) % 255,)) * length
             self.hear(Piece(request.index, request.begin, block).encode())
 
     def reject(self) -> None:
@@ -260,6 +263,7 @@ class Session:
                     expect(request is not None, "a block that nobody asked for")
                     assert request is not None
                     expect(request.key == (index, begin, len(block)), "another block than asked")
+                    expect(not self.last or bytes(block) in self.last, "other bytes than it said")
                     self.end(request)
                     self.blocks += len(block)
                 case RequestEnded(request, error):
