@@ -79,6 +79,7 @@ def serve(
     limits: Limits = DEFAULT_LIMITS,
     strict: bool = False,
     trace: Trace | None = None,
+    trace_for: Callable[[tuple[str, int]], Trace | None] | None = None,
     max_peers: int = 10000,
     backlog: int = 1000,
 ) -> Server:
@@ -102,6 +103,8 @@ def serve(
         limits: The bounds to hold each peer to.
         strict: Whether deviations that deployed clients are known for end a connection, too.
         trace: Called with (mark, what, now) for everything that happens on any of the wires.
+        trace_for: In place of `trace`, where peers are to be told apart: called with the address of
+            each that connects, returns the trace of its wire, or None for none.
         max_peers: Connections at a time, or 70 % of the files that the process may have open,
             where that is fewer. One more takes the place of whoever has been in its handshake for
             longest; where all are past theirs, it is refused.
@@ -109,6 +112,7 @@ def serve(
 
     Raises:
         OSError: The address can't be listened on.
+        ValueError: At once: both `trace` and `trace_for` are given.
     """
     portal = shared_portal()
     return Server(
@@ -126,6 +130,7 @@ def serve(
             limits=limits,
             strict=strict,
             trace=trace,
+            trace_for=trace_for,
             max_peers=max_peers,
             backlog=backlog,
         ),
