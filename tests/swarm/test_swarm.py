@@ -405,7 +405,7 @@ async def test_a_download_ends_with_what_cannot_be_read(join):
 
 
 async def test_close_in_the_middle_of_it_all(seed, join, raw):
-    torrent = make_torrent(64 * BLOCK, 4 * BLOCK)
+    torrent = make_torrent(512 * BLOCK, 4 * BLOCK)
     giver = await seed(torrent)
     taker = await join(torrent)
     guest = await raw(taker, some(torrent, 0))

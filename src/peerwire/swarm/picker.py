@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Hashable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..limits import BLOCK_LENGTH
 from ..pieces import PieceSet
@@ -49,6 +49,11 @@ class Received(NamedTuple, Generic[K]):
     new: bool
     whole: bool
     others: tuple[K, ...]
+
+
+#: What nearly every block means, made once: a tenth of the time that a block takes here.
+_NEW: Received[Any] = Received(True, False, ())
+_NEW_AND_WHOLE: Received[Any] = Received(True, True, ())
 
 
 class Blame(NamedTuple, Generic[K]):
@@ -287,6 +292,11 @@ class Picker(Generic[K]):
         who = self._peers[peer]
         number, odd = divmod(begin, self._block_length)
         piece = self._started.get(index)
+        if piece is not None and not odd and piece.asked.get(number) == [who]:
+            del piece.asked[number]
+            del who.pending[index, begin, min(self._block_length, piece.size - begin)]
+            piece.got[number] = peer
+            return _NEW_AND_WHOLE if not piece.asked and not piece.free else _NEW
         if piece is None and index in who.pieces and self._unstarted & self._bits.bit(index):
             piece = self._start(who, index)
         if piece is None or odd or (piece.exclusive and piece.owner is not who):
@@ -464,7 +474,11 @@ class Picker(Generic[K]):
     def _ask(self, who: _Peer[K], piece: _Piece[K], number: int) -> Block:
         block = piece.block(number)
         who.pending[block] = None
-        piece.asked.setdefault(number, []).append(who)
+        askers = piece.asked.get(number)
+        if askers is None:
+            piece.asked[number] = [who]
+        else:
+            askers.append(who)
         return block
 
     def _give_up(self, who: _Peer[K], block: Block) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from ..errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
     from ..pieces import PieceSet
@@ -91,7 +91,19 @@ class Disk:
         Raises:
             IndexError, StorageError: As `Storage.write`.
         """
-        return await self._hop(lambda: self._write_if_right(index, buffer))
+        (right,) = await self.write_pieces([(index, buffer)])
+        return right
+
+    async def write_pieces(self, pieces: Sequence[tuple[int, Buffer]]) -> list[bool]:
+        """Do the same for several in one hop: index and bytes of each.
+
+        Returns:
+            Of each piece, whether its hash was right. If not, it was not written.
+
+        Raises:
+            IndexError, StorageError: As `Storage.write`; those before were written.
+        """
+        return await self._hop(lambda: [self._write_if_right(*piece) for piece in pieces])
 
     async def check(self, index: int) -> bool:
         """Tell whether a piece is on disk, whole and right; errors are those of `Storage.check`."""
