@@ -251,6 +251,15 @@ async def test_each_failure_has_its_reason(host, raw_host):
     assert "Limits.max_metadata" in told
 
 
+async def test_each_failure_is_told_although_the_fetch_succeeds(host):
+    useless, useful = await host(), await host(having(METADATA))
+    told = []
+    await fetch_metadata(
+        INFO_HASH, [useless, useful], max_peers=1, on_failed=lambda *failed: told.append(failed)
+    )
+    assert told == [(useless, "it does not speak ut_metadata (BEP 9)")]
+
+
 async def test_a_fetch_without_peers_fails():
     with pytest.raises(DownloadFailed, match="there is none to ask"):
         await fetch_metadata(INFO_HASH, [])

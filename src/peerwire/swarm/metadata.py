@@ -47,6 +47,7 @@ async def fetch_metadata(
     timeout: float = 20.0,
     within: float | None = None,
     trace: Trace | None = None,
+    on_failed: Callable[[tuple[str, int], str], None] | None = None,
 ) -> bytes:
     """Fetches the info dictionary of a torrent from peers, and verifies it (BEP 9).
 
@@ -65,6 +66,7 @@ async def fetch_metadata(
         within: Seconds for all of it; None for as long as peers go on answering, which may be an
             hour if they do so as slowly as they may.
         trace: Called with (mark, what, now) for everything that happens on any of the wires.
+        on_failed: Called with the address of each peer that was of no use, and why.
 
     Returns:
         The info dictionary's bytes, for `Metainfo.from_info`.
@@ -86,7 +88,7 @@ async def fetch_metadata(
         timeout=timeout,
     )
     v2 = [] if info_hash_v2 is None else [info_hash_v2]
-    fetch = _Fetch(Metadata(info_hash, *v2), dial, policy, timeout)
+    fetch = _Fetch(Metadata(info_hash, *v2), dial, policy, timeout, on_failed)
     failed = f"no peer gave the metadata of {info_hash.hex()}"
     try:
         async with asyncio.timeout(within):
@@ -106,6 +108,7 @@ class _Fetch:
         dial: Connects to a host and port.
         encryption: How it does.
         timeout: Seconds that a peer may take for each answer.
+        on_failed: Told of each peer that is of no use, and why.
     """
 
     def __init__(
@@ -114,11 +117,13 @@ class _Fetch:
         dial: Callable[[str, int], connect],
         encryption: Encryption,
         timeout: float,
+        on_failed: Callable[[tuple[str, int], str], None] | None,
     ) -> None:
         self._metadata = metadata
         self._dial = dial
         self._encryption = encryption
         self._timeout = timeout
+        self._on_failed = on_failed
         self._peers: set[Peer] = set()  # those that take part
         self._reasons: dict[tuple[str, int], str] = {}
 
@@ -162,7 +167,9 @@ class _Fetch:
                 await self._try(*address)
                 return
             except PeerWireError as error:
-                self._reasons[address] = why(error)
+                self._reasons[address] = reason = why(error)
+                if self._on_failed is not None:
+                    self._on_failed(address, reason)
 
     async def _try(self, host: str, port: int) -> None:
         """Fetches from one peer until the metadata is there.
