@@ -117,6 +117,13 @@ def test_a_flood_is_a_run(one, rest, count):
     assert [len(run) for run in runs] == [count, *(1 for _ in rest)]
 
 
+@pytest.mark.parametrize("one", [Have(3), Request(1, 2, 3), Piece(1, 2, b"abc"), Piece(1, 2, b"")])
+def test_a_flood_may_be_cut_anywhere(one):
+    data = encoded(*[one] * 6, Choke())
+    for cut in range(len(data) + 1):
+        assert receive(Framing(20), [data[:cut], data[cut:]]) == [*[one] * 6, Choke()]
+
+
 @given(st.binary(max_size=200), st.integers(1, 20))
 def test_no_more_than_one_message_is_held(noise, size):
     framing = Framing(64)
