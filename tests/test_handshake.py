@@ -116,6 +116,7 @@ def test_strangers_can_not_fill_the_memory_with_reserved_bits():
 
 
 def test_arithmetic_on_the_bits_leaves_the_named_ones_alone():
+    assert Reserved(5 | 1 << 20) is Reserved(5 | 1 << 20), "of named bits there are few"
     assert Reserved(1 - (1 << 64)) is Reserved.DHT
     assert Reserved(1) is Reserved.DHT
     assert Reserved.DHT & ~Reserved.DHT == 0

@@ -690,6 +690,10 @@ def test_what_was_said_is_kept_when_it_fits():
     receive(wire, HaveAll())
     wire.set_num_pieces(10)
     assert wire.peer_pieces == PieceSet.full(10)
+    wire = open_wire()
+    wire.set_num_pieces(10)
+    assert wire.peer_pieces == PieceSet(10), "nothing was said"
+    assert wire.peer_pieces.size == 10
 
 
 @pytest.mark.parametrize(

@@ -411,7 +411,7 @@ def assert_within_limits(wire):
     assert len(wire.requests) <= limits.max_requests
     assert len(wire._requests._abandoned) <= limits.max_requests
     assert len(wire.hash_requests) <= limits.max_hash_requests
-    assert len(wire._hash_requests._abandoned) <= limits.max_hash_requests
+    assert len(wire.hash_requests._abandoned) <= limits.max_hash_requests
     assert wire.messages_received.keys() <= {message.name for message, _, _ in EXAMPLES}
 
 

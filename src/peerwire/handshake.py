@@ -76,9 +76,10 @@ class Reserved(enum.IntFlag):
 
     @classmethod
     def _missing_(cls, value: object) -> Reserved:
-        # Every combination ever seen would be cached for good, and peers choose among 2^64.
+        # Every combination ever seen would be cached for good, and peers choose among 2^64. Those
+        # of bits that have a name are few.
         combination: Reserved = super()._missing_(value)
-        if combination.name not in cls.__members__:
+        if combination.value & ~sum(cls):
             cls._value2member_map_.pop(combination.value, None)
         return combination
 

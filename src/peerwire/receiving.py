@@ -202,7 +202,8 @@ def _request(wire: Wire, message: Request) -> bool:
     if why_not is None:
         wire._peer_requests.pending[key] = message
         return True
-    wire._note("!", f"{message} not served: {why_not}")
+    if wire.trace is not None:  # to write it down costs more than all else
+        wire.trace("!", f"{message} not served: {why_not}", wire.now)
     if wire.fast:
         wire._send(Reject(message.index, message.begin, message.length))
     return False
@@ -348,8 +349,8 @@ def _why_no_hashes(wire: Wire, asked: HashRange) -> str | None:
 
 def _hashes(wire: Wire, message: Hashes) -> bool:
     _check_v2(wire, message)
-    request = wire._hash_requests.get(message.range)
-    if request is None and not wire._hash_requests.forgive(message.range):
+    request = wire.hash_requests.get(message.range)
+    if request is None and not wire.hash_requests.forgive(message.range):
         raise RemoteProtocolError(
             f"{message}, which were not asked for",
             rule="BEP 52, peer messages: hashes answer a hash request",
@@ -360,14 +361,14 @@ def _hashes(wire: Wire, message: Hashes) -> bool:
             rule="BEP 52, peer messages: the base layer, then an uncle for each proof layer above "
             "what follows from it",
         )
-    message.request = wire._hash_requests.answered(message.range)
+    message.request = wire.hash_requests.answered(message.range)
     return request is not None  # or it comes too late for whoever asked
 
 
 def _hash_reject(wire: Wire, message: HashReject) -> bool:
     _check_v2(wire, message)
     try:
-        request = wire._hash_requests.rejected(message.range)
+        request = wire.hash_requests.rejected(message.range)
     except KeyError:
         raise RemoteProtocolError(
             f"{message}, which was not asked for",
@@ -394,6 +395,8 @@ def check_against_num_pieces(wire: Wire, num_pieces: int) -> None:
     except ValueError as cause:
         rule = "BEP 3, peer messages: bitfield and have"
         raise RemoteProtocolError(str(cause), rule=rule) from cause
+    if wire.last_message is None:
+        return  # nothing yet
     said = [
         *wire._peer_requests,
         *map(AllowedFast, wire.peer_allowed_fast),

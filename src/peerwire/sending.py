@@ -48,6 +48,8 @@ __all__ = ["Sending"]
 class Sending(WireState):
     """The half of a wire that talks."""
 
+    __slots__ = ()
+
     def send_keep_alive(self) -> None:
         """Says nothing, audibly (BEP 3)."""
         self._send(KeepAlive())
@@ -285,13 +287,13 @@ class Sending(WireState):
             raise LocalProtocolError(
                 f"not a range of hashes: {why_not}", rule="BEP 52, peer messages, hash request"
             )
-        if len(self._hash_requests) >= self.limits.max_hash_requests:
+        if len(self.hash_requests) >= self.limits.max_hash_requests:
             raise LocalProtocolError(
-                f"{len(self._hash_requests)} hash requests are pending; wait for one to end",
+                f"{len(self.hash_requests)} hash requests are pending; wait for one to end",
                 rule="Limits.max_hash_requests",
             )
         request = PendingHashRequest(wanted, deadline, context)
-        self._hash_requests.add(request)
+        self.hash_requests.add(request)
         self._send(HashRequest(wanted))
         return request
 

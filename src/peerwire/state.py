@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Generic, Literal, TypeAlias, TypeVar
 
 from .errors import ConnectionClosed, LocalProtocolError, RemoteProtocolError
 from .extensions.registry import Extensions, our_handshake
@@ -57,6 +57,8 @@ Mark: TypeAlias = Literal[">", "<", "=", "%", "!"]
 #: Sees what happens on a wire, as (mark, what, now); `str(what)` is one line.
 Trace: TypeAlias = "Callable[[Mark, object, float], None]"
 
+T = TypeVar("T")
+
 #: Who ended a connection.
 Closer: TypeAlias = Literal["us", "peer", "network"]
 
@@ -85,11 +87,98 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
+class _MadeLater(Generic[T]):
+    """An attribute that few wires need, made when it is first looked at.
+
+    Args:
+        slot: Where it is kept; None until then.
+        make: Makes it.
+    """
+
+    def __init__(self, slot: str, make: Callable[[WireState], T]) -> None:
+        self._slot = slot
+        self._make = make
+
+    def __get__(self, wire: WireState, _: type) -> T:
+        # Not by `__getattr__`: a class that has one is slower to look anything up.
+        value: T | None = getattr(wire, self._slot)
+        if value is None:
+            value = self._make(wire)
+            setattr(wire, self._slot, value)
+        return value
+
+
 class WireState:
     """The state of one wire: what was said and agreed, what is pending, what is to be handed out.
 
     Made with the arguments of `Wire`, which describes them.
     """
+
+    # An idle peer costs its server little else but this, and a dictionary is five times as much.
+    __slots__ = (
+        "__weakref__",
+        "_allowed_fast",
+        "_chatting",
+        "_events",
+        "_framing",
+        "_hash_requests",
+        "_held",
+        "_max_index",
+        "_num_pieces",
+        "_out",
+        "_peer_allowed_fast",
+        "_peer_chatting",
+        "_peer_hash_requests",
+        "_peer_requests",
+        "_peer_suggested",
+        "_requests",
+        "_timers",
+        "am_choking",
+        "am_interested",
+        "closed",
+        "downloaded",
+        "extended",
+        "extensions",
+        "fast",
+        "info_hash",
+        "info_hash_v2",
+        "keep_alive",
+        "last_message",
+        "limits",
+        "max_requests",
+        "messages_received",
+        "messages_sent",
+        "now",
+        "peer_choking",
+        "peer_handshake",
+        "peer_id",
+        "peer_interested",
+        "peer_pieces",
+        "reserved",
+        "role",
+        "state",
+        "strict",
+        "trace",
+        "uploaded",
+        "v2",
+        "wasted",
+    )
+
+    limits: Limits
+
+    #: Pieces the peer may ask for while choked.
+    allowed_fast: _MadeLater[set[int]] = _MadeLater("_allowed_fast", lambda _: set())
+    #: Pieces we may ask for while choked.
+    peer_allowed_fast: _MadeLater[set[int]] = _MadeLater("_peer_allowed_fast", lambda _: set())
+    peer_suggested: _MadeLater[set[int]] = _MadeLater("_peer_suggested", lambda _: set())
+    #: What hashes we asked for that have not come, the oldest first (BEP 52).
+    hash_requests: _MadeLater[OutgoingHashRequests] = _MadeLater(
+        "_hash_requests", lambda wire: OutgoingHashRequests(wire.limits.max_hash_requests)
+    )
+    #: What hashes the peer asked for and was not answered, the oldest first.
+    peer_hash_requests: _MadeLater[dict[HashRange, HashRequest]] = _MadeLater(
+        "_peer_hash_requests", lambda _: {}
+    )
 
     def __init__(
         self,
@@ -130,11 +219,8 @@ class WireState:
         self.peer_choking = True
         self.peer_interested = False
         self.peer_pieces = PieceSet()
-        self.allowed_fast: set[int] = set()  #: Pieces the peer may ask for while choked.
-        self.peer_allowed_fast: set[int] = set()  #: Pieces we may ask for while choked.
-        self.peer_suggested: set[int] = set()
-        #: What hashes the peer asked for and was not answered, the oldest first.
-        self.peer_hash_requests: dict[HashRange, HashRequest] = {}
+        self._allowed_fast = self._peer_allowed_fast = self._peer_suggested = None
+        self._hash_requests = self._peer_hash_requests = None
 
         self.uploaded = 0  #: Block bytes sent.
         self.downloaded = 0  #: Block bytes received that were asked for.
@@ -152,7 +238,6 @@ class WireState:
         self._framing = Framing(limits.max_message)
         self._requests = OutgoingRequests(limits.max_requests)
         self._peer_requests = IncomingRequests()
-        self._hash_requests = OutgoingHashRequests(limits.max_hash_requests)
         self._events: list[Event] = []
         self._out: list[Buffer] = []
         self._held = bytearray()  # of a handshake, or of what follows one not yet decided on
@@ -188,11 +273,6 @@ class WireState:
     def peer_requests(self) -> IncomingRequests:
         """What the peer asked for and was not answered, the oldest first."""
         return self._peer_requests
-
-    @property
-    def hash_requests(self) -> OutgoingHashRequests:
-        """What hashes we asked for that have not come, the oldest first (BEP 52)."""
-        return self._hash_requests
 
     def events_received(self) -> list[Event]:
         """Hands out what happened since the last call, in order."""
@@ -243,7 +323,7 @@ class WireState:
         self.peer_hash_requests.clear()
         for request in self._requests.clear():
             self._events.append(RequestEnded(request, self.closed.again()))
-        for unanswered in self._hash_requests.clear():
+        for unanswered in self.hash_requests.clear():
             self._events.append(HashRequestEnded(unanswered, self.closed.again()))
 
     def _enter(self, state: State) -> None:

@@ -75,6 +75,8 @@ class Wire(Sending):
             piece count is negative.
     """
 
+    __slots__ = ()
+
     # Bytes in
 
     def receive_data(self, data: Buffer, now: float) -> None:
@@ -186,9 +188,9 @@ class Wire(Sending):
         if self.state is not State.OPEN:
             return None
         due = self._timers.next(self.keep_alive)
-        for deadline in (self._requests.next_deadline, self._hash_requests.next_deadline):
-            if deadline is not None and deadline < due:
-                due = deadline
+        for table in (self._requests, self.hash_requests) if self.v2 else (self._requests,):
+            if table.next_deadline is not None and table.next_deadline < due:
+                due = table.next_deadline
         return None if due == math.inf else due
 
     def handle_timer(self, now: float) -> None:
@@ -216,9 +218,9 @@ class Wire(Sending):
         for request in self._requests.expire(now):
             self._note("%", f"{request} timed out")
             self._give_up(request, RequestTimeout("no answer by its deadline", *request.key))
-        for unanswered in self._hash_requests.expire(now):
+        for unanswered in self.hash_requests.expire(now) if self.v2 else ():
             self._note("%", f"{unanswered} timed out")
-            self._hash_requests.abandon(unanswered.key, owed=True)
+            self.hash_requests.abandon(unanswered.key, owed=True)
             late = HashRequestTimeout("no answer by its deadline", unanswered.range)
             self._events.append(HashRequestEnded(unanswered, late))
         if self.keep_alive and self._timers.keep_alive_due(now):
