@@ -18,14 +18,19 @@ class Rate:
         now: What time it is, in seconds.
     """
 
-    __slots__ = ("_samples",)
+    __slots__ = ("_samples", "_start")
 
     def __init__(self, now: float) -> None:
-        self._samples: list[tuple[float, int]] = [(now, 0)]
+        self._start = now
+        self._samples: list[tuple[float, int]] | None = None  # most peers never move a block
 
     def sample(self, total: int, now: float) -> None:
         """Notes what the total is; worth calling whenever it changed."""
         samples = self._samples
+        if samples is None:
+            if not total:
+                return
+            samples = self._samples = [(self._start, 0)]
         if now - samples[-1][0] < STEP:
             return
         samples.append((now, total))
@@ -40,5 +45,7 @@ class Rate:
         lost.
         """
         self.sample(total, now)
+        if self._samples is None:
+            return 0.0
         when, before = self._samples[0]  # the last sample before the window
         return (total - before) / min(max(now - when, STEP), WINDOW + STEP)

@@ -28,8 +28,15 @@ _PAYLOADS: dict[type, Callable[[Any], int]] = {
     Unknown: lambda item: len(item.payload),
 }
 
-#: What all inboxes share that never held an item; nothing is ever put there.
-_NO_SIZES: deque[int] = deque(maxlen=0)
+
+class _Weighty:
+    """An item that holds bytes of its own."""
+
+    __slots__ = ("item", "size")
+
+    def __init__(self, item: Received, size: int) -> None:
+        self.item = item
+        self.size = size
 
 
 class Reader:
@@ -70,14 +77,13 @@ class Inbox:
         "_on_room",
         "_over",
         "_reader",
-        "_sizes",
         "_waiter",
     )
 
     def __init__(self, limits: Limits, on_room: Callable[[], None]) -> None:
-        self._items: deque[Received] | None = None  # an idle peer holds none
-        self._sizes: deque[int] = _NO_SIZES  # of each item, in bytes
-        self._bytes = 0
+        # None while there are none: an empty deque has 760 bytes, and most peers are idle.
+        self._items: deque[Received] | None = None
+        self._bytes = 0  # of those that are weighty
         self._over = False  # whether there is more than the limits allow
         self._limits = limits
         self._on_room = on_room
@@ -104,21 +110,20 @@ class Inbox:
     def put(self, item: Received) -> None:
         """Adds what came; forgets the oldest when there is no room and nobody reads."""
         if self._items is None:
-            self._items, self._sizes = deque(), deque()
-        measure = _PAYLOADS.get(type(item))
-        size = 0 if measure is None else measure(item)
+            self._items = deque()
         self._items.append(item)
-        self._sizes.append(size)
-        self._bytes += size
-        if self._exceeds():
+        measure = _PAYLOADS.get(type(item))
+        if measure is not None:
+            self.weigh(measure(item))
+        elif self._exceeds():
             self._forget()
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def weigh(self, size: int) -> None:
         """Counts bytes that the newest items hold and do not tell of: an extension made them."""
-        if self._items:
-            self._sizes[-1] += size
+        if self._items is not None:
+            self._items.append(_Weighty(self._items.pop(), size))
             self._bytes += size
             if self._exceeds():
                 self._forget()
@@ -131,14 +136,19 @@ class Inbox:
             ConnectionClosed: It failed, or the peer broke a rule.
             RuntimeError: Another task is waiting.
         """
-        while not self._items:
+        while self._items is None:
             if self._closed is not None:
                 if self._closed.by == "network" or self._closed.__cause__ is not None:
                     raise self._closed.again()
                 raise StopAsyncIteration
-            await self._wait()
-        item = self._items.popleft()
-        self._bytes -= self._sizes.popleft()
+            if self._waiter is not None:
+                raise RuntimeError("another task is already waiting for this peer's next message")
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        item = self._take(self._items)
         if self._over and not self._exceeds():
             self._over = False
             self._on_room()
@@ -151,29 +161,28 @@ class Inbox:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise RuntimeError("another task is already waiting for this peer's next message")
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def _take(self, items: deque[Received]) -> Received:
+        item = items.popleft()
+        while type(item) is _Weighty:  # an extension's may have been weighed twice
+            self._bytes -= item.size
+            item = item.item
+        if not items:
+            self._items = None
+        return item
 
     def _forget(self) -> None:
         """Forgets the oldest, beyond the limits, unless somebody reads."""
         self._over = True
         if self._is_read():
             return
-        while self._items and self._exceeds():
-            self._items.popleft()
-            self._bytes -= self._sizes.popleft()
+        while self._items is not None and self._exceeds():
+            self._take(self._items)
         self._over = False
 
     def _exceeds(self) -> bool:
-        limits = self._limits
-        return (
-            self._bytes > limits.max_unread_bytes or len(self._sizes) > limits.max_unread_messages
+        items, limits = self._items, self._limits
+        return items is not None and (
+            len(items) > limits.max_unread_messages or self._bytes > limits.max_unread_bytes
         )
 
     def _is_read(self) -> bool:
