@@ -53,7 +53,7 @@ MAX_UNWRITTEN = 64 * 1024 * 1024
 #: How often at a time the disk is asked to hash and write, and bytes beyond which it is no more in
 #: one go. Each time costs the threads some 60 us of waiting for each other, a quarter of what
 #: 256 KiB cost to hash.
-WRITERS = 2
+WRITERS = 3
 WRITE_BYTES = 1024 * 1024
 
 #: Bytes of the memory of written pieces that are kept for the next: new memory has to be cleared
