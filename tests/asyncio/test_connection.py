@@ -419,3 +419,15 @@ class TestEventLoops:
     def test_uvloop(self):
         uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
         assert uvloop.run(exchange()) == EXCHANGED
+
+
+async def test_the_end_is_traced_at_its_time(meet, clock):
+    seen = []
+    peer, _raw = await meet(trace=lambda mark, what, now: seen.append((str(what), now)))
+    await clock.advance(7)
+    at = clock.now
+    closing = asyncio.create_task(peer.close("enough"))
+    await turns()
+    assert ("connection closed by us: enough", at) in seen
+    await clock.advance(CLOSE_TIMEOUT)
+    await closing

@@ -42,6 +42,23 @@ def test_what_both_sides_said_comes_back(initiator, responder, seen, tmp_path):
     assert len(times) > len(big) // writing.MAX_SEGMENT
 
 
+def test_a_second_connection_of_the_same_two_is_another(tmp_path):
+    path = tmp_path / "a.pcap"
+    with path.open("wb") as file:
+        writer = CaptureWriter(file)
+        for number in range(3):
+            stream = writer.connection(A, B, float(number))
+            stream.data(Role.INITIATOR, b"hello %d" % number, number + 0.25)
+            stream.eof(Role.INITIATOR, number + 0.5)
+            stream.eof(Role.RESPONDER, number + 0.5)
+    tcp, told = TcpStreams(), []
+    for frame in read_capture(str(path)):
+        for heard in tcp.receive(segment_of(frame.link_type, frame.data, frame.wire_length)):
+            if not isinstance(heard.what, End):
+                told.append(bytes(heard.what))
+    assert told == [b"hello 0", b"hello 1", b"hello 2"]
+
+
 def test_no_address():
     with pytest.raises(ValueError, match="localhost"):
         CaptureWriter(io.BytesIO()).connection(("localhost", 1), B, 0.0)

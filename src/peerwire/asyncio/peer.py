@@ -100,13 +100,7 @@ class Peer(PeerStatus):
         self._on_handshake = on_handshake
         wire.extensions.transmit = self._transmit
         self._inbox = Inbox(wire.limits, self._update_reading)
-        connection = Connection(
-            layer,
-            on_events=self._handle_events,
-            on_closed=self._handle_closed,
-            may_read=self._may_read,
-        )
-        super().__init__(layer, connection)
+        super().__init__(layer, Connection(layer, self))
         self._news: asyncio.Future[None] | None = None  # there while somebody waits for any
         self._unflushed = 0
         self._weighed = 0  # bytes of extensions' messages that the inbox knows of
@@ -432,6 +426,7 @@ class Peer(PeerStatus):
         Args:
             reason: Why, for the log and for who still waits.
         """
+        self._wire.now = self._loop.time()
         self._wire.close(reason)
         await self._connection.close()
 
@@ -518,6 +513,7 @@ class Peer(PeerStatus):
             elif isinstance(event, Handshake):
                 if self._on_handshake is not None:
                     self._on_handshake(self)
+                    self._on_handshake = None  # there is but one, and this has 64 bytes
                 continue
             self._inbox.put(event)
         told = self._wire.extensions.told

@@ -30,6 +30,10 @@ _IPV6: Final = Struct(">IHBB")
 _TCP: Final = Struct(">HHIIBBHHH")
 
 _MAGIC: Final = 0xA1B2C3D4
+
+#: Between the numbers with which streams begin; prime to 2^32, so that it is long until one is met
+#: again.
+_STREAM_STEP: Final = 0x9E3779B1
 _TCP_PROTOCOL: Final = 6
 
 
@@ -42,6 +46,7 @@ class CaptureWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._streams = 0
         file.write(_FILE.pack(_MAGIC, 2, 4, 0, 0, 1 << 18, LinkType.RAW))
 
     def connection(self, initiator: Endpoint, responder: Endpoint, now: float) -> WrittenStream:
@@ -55,7 +60,11 @@ class CaptureWriter:
         Raises:
             ValueError: An address is none.
         """
-        return WrittenStream(self, initiator, responder, now)
+        # Two of the same ends begin with different numbers (RFC 9293, 3.4.1): with the same, the
+        # second would be the first again.
+        self._streams += 1
+        first = self._streams * _STREAM_STEP % (1 << 32)
+        return WrittenStream(self, initiator, responder, now, first)
 
     def packet(self, data: bytes, now: float) -> None:
         """Writes one packet of IP."""
@@ -67,7 +76,12 @@ class WrittenStream:
     """One connection in a capture file that is being written."""
 
     def __init__(
-        self, writer: CaptureWriter, initiator: Endpoint, responder: Endpoint, now: float
+        self,
+        writer: CaptureWriter,
+        initiator: Endpoint,
+        responder: Endpoint,
+        now: float,
+        first_number: int,
     ) -> None:
         first, second = (ipaddress.ip_address(end[0]) for end in (initiator, responder))
         if first.version != second.version:  # one side of a socket that takes both
@@ -77,7 +91,7 @@ class WrittenStream:
             Role.INITIATOR: (first.packed, initiator[1]),
             Role.RESPONDER: (second.packed, responder[1]),
         }
-        self._sent = dict.fromkeys(Role, 0)  # the number of the next byte
+        self._sent = dict.fromkeys(Role, first_number)  # of the next byte
         self._say(Role.INITIATOR, Flags.SYN, b"", now)
         self._say(Role.RESPONDER, Flags.SYN | Flags.ACK, b"", now)
         self._say(Role.INITIATOR, Flags.ACK, b"", now)
