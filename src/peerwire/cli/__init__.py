@@ -26,10 +26,12 @@ VERBS = {
     "seed": "serve a torrent to any number of peers",
     "get": "fetch a torrent from peers, verified; resumes",
     "probe": "ask a peer who it is, what it speaks and what it has",
+    "metadata": "fetch the .torrent of a magnet link or info-hash from peers",
     "bench": "measure peerwire on this machine, as ratios",
     "listen": "accept peers, and show what they say",
     "proxy": "stand between two clients, and show what they say to each other",
     "decode": "show what peers say to each other in a packet capture",
+    "check": "ask a peer, rule by rule, whether it follows the specifications",
 }
 
 #: What a shell expects of a program that Ctrl-C has ended: 128 and the number of the signal.

@@ -1,0 +1,29 @@
+"""All cases of the suite, in the order in which they are listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .availability import CASES as AVAILABILITY
+from .blocks import CASES as BLOCKS
+from .extended import CASES as EXTENDED
+from .fast import CASES as FAST
+from .handshake import CASES as HANDSHAKE
+from .messages import CASES as MESSAGES
+from .metadata import CASES as METADATA
+
+if TYPE_CHECKING:
+    from ..case import Case
+
+__all__ = ["SEED_CASES"]
+
+#: The cases for a peer that serves the whole torrent.
+SEED_CASES: tuple[Case, ...] = (
+    *HANDSHAKE,
+    *MESSAGES,
+    *AVAILABILITY,
+    *BLOCKS,
+    *FAST,
+    *METADATA,
+    *EXTENDED,
+)

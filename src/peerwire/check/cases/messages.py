@@ -1,0 +1,268 @@
+"""Messages and their lengths (BEP 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...messages import (
+    Cancel,
+    Choke,
+    Have,
+    Interested,
+    KeepAlive,
+    Message,
+    NotInterested,
+    Port,
+    Request,
+    Unchoke,
+)
+from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates
+from ..probe import BLOCK, PLAIN, Probe, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...handshake import Reserved
+    from ..case import Ask
+
+__all__ = ["CASES", "frame", "of_wrong_length"]
+
+MESSAGES = Cases("bep3/messages", "BEP 3, peer protocol")
+LENGTHS = Cases("bep3/lengths", "BEP 3, peer messages")
+PORTS = Cases("bep5/port", "BEP 5, BitTorrent protocol extension")
+
+#: Seconds in which BEP 3 has a sign of life, and some more.
+KEEP_ALIVE = 120.0
+SLACK = 15.0
+
+
+def frame(message_id: int, payload: bytes) -> bytes:
+    """Returns a message of any length, right or wrong."""
+    return (1 + len(payload)).to_bytes(4) + bytes((message_id,)) + payload
+
+
+@MESSAGES.case(
+    1,
+    MUST,
+    rule="Messages of length zero are keep-alives, and ignored.",
+    does="says five keep-alives, and asks for a piece",
+    expects="the piece",
+)
+async def keep_alives(probe: Probe) -> None:
+    await probe.open()
+    probe.say(*[KeepAlive()] * 5)
+    await probe.goes_on()
+
+
+@MESSAGES.case(
+    2,
+    MUST,
+    rule="Messages are a stream of length prefixes and messages: segments mean nothing.",
+    does="says 'interested' and a request in segments of one byte",
+    expects="the block",
+)
+async def in_single_bytes(probe: Probe) -> None:
+    await probe.open()
+    await probe.dribble(Interested())
+    await probe.unchoked()
+    asked = probe.first_block()
+    await probe.dribble(asked)
+    await probe.answer(asked)
+
+
+@MESSAGES.case(
+    3,
+    MUST,
+    rule="Messages are a stream of length prefixes and messages: segments mean nothing.",
+    does="says seven messages in one segment, the last of them a request",
+    expects="the block",
+)
+async def in_one_segment(probe: Probe) -> None:
+    await probe.ready()
+    asked = probe.first_block()
+    probe.say(KeepAlive(), NotInterested(), Interested(), Choke(), Unchoke(), KeepAlive(), asked)
+    await probe.answer(asked)
+
+
+@MESSAGES.case(
+    4,
+    MUST,
+    rule="Integers are four bytes, big-endian.",
+    does="asks for a block of the last piece",
+    expects="that block, with its index and its offset",
+)
+async def big_endian(probe: Probe) -> None:
+    await probe.ready()
+    asked = probe.blocks(probe.last)[-1]
+    await probe.block(asked)
+
+
+@MESSAGES.case(
+    5,
+    INFO,
+    rule="BEP 3 does not say what becomes of a message whose id nobody knows.",
+    does="says a message with the id 99, and asks for a piece",
+    expects="it is ignored, or the connection is closed",
+)
+async def of_no_known_id(probe: Probe) -> str:
+    await probe.ready()
+    probe.write(frame(99, b"abc"))
+    try:
+        await probe.goes_on()
+    except Closed:
+        return "it closes the connection"
+    return "it ignores the message"
+
+
+@MESSAGES.case(
+    6,
+    SHOULD,
+    rule="Keep-alives are sent once every two minutes.",
+    does=f"says nothing for {KEEP_ALIVE + SLACK:.0f} seconds, but a keep-alive each minute",
+    expects="a message",
+    slow=True,
+    deadline=KEEP_ALIVE + 3 * SLACK,
+)
+async def stays_in_touch(probe: Probe) -> str:
+    await probe.open()
+    await probe.quiet(2)
+    began = len(probe.heard)
+    for _ in range(int((KEEP_ALIVE + SLACK) / 45)):
+        probe.say(KeepAlive())
+        await probe.quiet(45)
+        if probe.ended:
+            raise Deviates(f"{probe.ended}, where we said a keep-alive in time")
+        if len(probe.heard) > began:
+            return f"it says {probe.heard[began]}"
+    raise Deviates(f"it is silent for {KEEP_ALIVE + SLACK:.0f} s")
+
+
+@MESSAGES.case(
+    7,
+    INFO,
+    rule="Keep-alives are sent every two minutes; who says nothing for longer may be let go.",
+    does="says nothing for 160 seconds after the handshake",
+    expects="the connection is closed, or goes on",
+    slow=True,
+    deadline=200.0,
+)
+async def bears_silence(probe: Probe) -> str:
+    await probe.open()
+    started = probe.seconds
+    try:
+        await probe.closes(160)
+    except Deviates:
+        return "it bears 160 s of silence"
+    return f"it closes after {probe.seconds - started:.0f} s of silence"
+
+
+@MESSAGES.case(
+    8,
+    INFO,
+    rule="How long a peer waits for a handshake is its own affair.",
+    does="connects and says nothing for 70 seconds",
+    expects="the connection is closed, or goes on",
+    slow=True,
+    deadline=80.0,
+)
+async def waits_for_a_handshake(probe: Probe) -> str:
+    try:
+        await probe.closes(70)
+    except Deviates:
+        return "it waits for more than 70 s"
+    return f"it closes after {probe.seconds:.0f} s"
+
+
+# Lengths
+
+#: Messages of a fixed length.
+FIXED: tuple[Message, ...] = (
+    Choke(),
+    Unchoke(),
+    Interested(),
+    NotInterested(),
+    Have(0),
+    Request(0, 0, BLOCK),
+    Cancel(0, 0, BLOCK),
+)
+
+
+def of_wrong_length(payload: bytes, message_id: int, reserved: Reserved = PLAIN) -> Ask:
+    """Returns what says a message of a length that its id does not have, and waits for the end."""
+
+    async def ask(probe: Probe) -> None:
+        await probe.ready(reserved)
+        if reserved:
+            probe.need(reserved, "BEP 6")
+        probe.write(frame(message_id, payload))
+        try:
+            await probe.closes(1.5)
+        except Deviates:
+            await probe.goes_on()
+            raise Deviates("it ignores the message, and goes on") from None
+
+    return ask
+
+
+def _lengths() -> Iterator[tuple[str, int, bytes]]:
+    for message in FIXED:
+        payload = message.encode()[5:]
+        told = f"{len(payload)} bytes" if payload else "no payload"
+        rule = f"'{message.name}' has {told}."
+        yield rule, message.id, payload + b"\0"
+        if payload:
+            yield rule, message.id, payload[:-1]
+    yield "'piece' has an index and an offset before its block.", 7, bytes(7)
+
+
+for number, (rule, message_id, payload) in enumerate(_lengths(), 1):
+    LENGTHS.case(
+        number,
+        SHOULD,
+        rule=rule,
+        does=f"says a message with the id {message_id} and {len(payload)} bytes",
+        expects="the connection is closed, as nothing that follows can be trusted",
+    )(of_wrong_length(payload, message_id))
+
+
+# BEP 5
+
+
+@PORTS.case(
+    1,
+    MUST,
+    rule="A 'port' message tells the UDP port of a DHT node, in two bytes.",
+    does="says one, and asks for a piece",
+    expects="the piece",
+)
+async def a_port(probe: Probe) -> None:
+    await probe.ready()
+    probe.say(Port(6881))
+    await probe.goes_on()
+
+
+@PORTS.case(
+    2,
+    SHOULD,
+    rule="The port is told to peers whose handshake has the bit of the DHT.",
+    does="says a handshake without that bit, and listens for a second",
+    expects="no 'port'",
+)
+async def no_port_unasked(probe: Probe) -> None:
+    await probe.open()
+    try:
+        await probe.wait_for(Port, within=1)
+    except (Silent, Closed):
+        return
+    raise Deviates("it tells its port")
+
+
+PORTS.case(
+    3,
+    SHOULD,
+    rule="A 'port' message has two bytes.",
+    does="says one with three",
+    expects="the connection is closed, as nothing that follows can be trusted",
+)(of_wrong_length(bytes(3), Port.id))
+
+CASES = (*MESSAGES, *LENGTHS, *PORTS)

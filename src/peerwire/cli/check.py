@@ -1,0 +1,153 @@
+"""Asks a peer, rule by rule, whether it follows the specifications.
+
+The peer serves a torrent; it is asked over a connection for each case. Some of what it is told is
+wrong on purpose: point this only at peers that you run yourself.
+
+The verdicts are pass, non-strict (it departs from what it should do), fail, info (what it does is
+noted), not applicable and inconclusive (it could not be asked). The exit status is 1 if something
+failed, and with --strict if something is non-strict or inconclusive, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..check.case import Verdict
+from ..check.cases import SEED_CASES
+from ..check.runner import JOBS, Runner
+from ..errors import PeerWireError
+from . import arguments
+from .subject import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..check.case import Case, Result
+    from ..check.runner import Run
+    from .output import Output
+
+EXAMPLE = "peerwire check 127.0.0.1:6881 debian.torrent --html report.html"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what this verb takes."""
+    parser.add_argument(
+        "address", metavar="HOST:PORT", type=arguments.address, nargs="?", help="where the peer is"
+    )
+    parser.add_argument(
+        "torrent", metavar="TORRENT", nargs="?", help="the .torrent that the peer serves"
+    )
+    parser.add_argument("--list", action="store_true", help="list the cases and ask nobody")
+    parser.add_argument(
+        "--only",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="ask this case, or all whose id begins with it; may be given more than once",
+    )
+    parser.add_argument("--slow", action="store_true", help="ask what takes minutes, too")
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit with 1 for what is non-strict or inconclusive, too",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_jobs,
+        default=JOBS,
+        help=f"cases that are asked side by side (default: {JOBS})",
+    )
+
+
+async def run(args: argparse.Namespace, out: Output) -> int:
+    """Runs the verb."""
+    cases = chosen(SEED_CASES, args.only, slow=args.slow)
+    if args.list:
+        for case in cases:
+            out.result(_listed(case), f"{case.id:24} {case.level!s:7} {case.rule}")
+        return 0
+    if args.address is None or args.torrent is None:
+        out.error("the peer and the torrent that it serves are missing: HOST:PORT TORRENT")
+        return 2
+    subject = Subject.read(args.torrent)
+    if subject.num_pieces is None:
+        raise PeerWireError("a .torrent is needed: without one nothing that comes can be judged")
+    host, port = args.address
+    runner = Runner(host, port, subject, jobs=args.jobs, on_result=lambda result: tell(result, out))
+    ran = await runner.ask(cases)
+    _summarize(ran, out)
+    return int(ran.failed(strict=args.strict))
+
+
+def chosen(cases: Sequence[Case], only: Sequence[str], *, slow: bool) -> list[Case]:
+    """Returns the cases that were asked for.
+
+    Args:
+        cases: All there are.
+        only: Ids, or what they begin with up to a slash; none for all.
+        slow: Whether slow ones are among all. Those that are named are asked in any case.
+
+    Raises:
+        PeerWireError: An id is that of no case.
+    """
+    if not only:
+        return [case for case in cases if slow or not case.slow]
+    for name in only:
+        if not any(_names(name, case) for case in cases):
+            raise PeerWireError(f"no case is called {name}; --list tells what they are called")
+    return [case for case in cases if any(_names(name, case) for name in only)]
+
+
+def tell(result: Result, out: Output) -> None:
+    """Tells what came of a case; of what is wrong, with what was said."""
+    case = result.case
+    observed = f"  {result.observed}" if result.observed else ""
+    lines = [f"{result.verdict!s:14} {case.id:24}{observed}"]
+    if result.verdict in (Verdict.FAIL, Verdict.NON_STRICT):
+        lines += [
+            f"    {case.section}: {case.rule} ({case.level})",
+            f"    does      {case.does}",
+            f"    expected  {case.expects}",
+            f"    observed  {result.observed}",
+            *(f"    | {line}" for line in result.transcript),
+        ]
+    out.result(result.record(), "\n".join(_shown(line) for line in lines))
+
+
+def _summarize(run: Run, out: Output) -> None:
+    counts = {str(verdict): run.count(verdict) for verdict in Verdict}
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    record = {"event": "summary", "client": run.client, "verdicts": counts, "gone": run.gone}
+    text = f"{_shown(run.client) or 'the peer'}: {len(run.results)} cases: {told}"
+    if run.gone:
+        text += f"\nthe peer was gone after {', '.join(run.gone)}"
+    out.result(record, text)
+
+
+def _listed(case: Case) -> dict[str, object]:
+    return {
+        "event": "listed",
+        "id": case.id,
+        "level": str(case.level),
+        "section": case.section,
+        "rule": case.rule,
+        "does": case.does,
+        "expects": case.expects,
+    }
+
+
+def _names(name: str, case: Case) -> bool:
+    return case.id == name or case.id.startswith(f"{name.rstrip('/')}/")
+
+
+def _shown(text: str) -> str:
+    """What a peer may have chosen moves nobody's cursor."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _jobs(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r}: it is a number from 1 to 64")
+    return int(text)

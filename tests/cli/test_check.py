@@ -1,0 +1,92 @@
+"""`peerwire check`: what it asks, what it tells, and what status it ends with."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from peerwire.check import SEED_CASES
+from peerwire.cli.check import chosen
+
+HANDSHAKES = "bep3/handshake"
+
+
+def test_all_cases_are_listed(cli):
+    said = cli("check", "--list", "--slow")
+    assert said.status == 0
+    assert len(said.out.splitlines()) == len(SEED_CASES)
+    assert "bep3/handshake/1 " in said.out.splitlines()[0]
+    assert "MUST" in said.out.splitlines()[0]
+
+
+def test_slow_cases_are_left_out_unless_they_are_named():
+    slow = [case for case in SEED_CASES if case.slow]
+    assert slow
+    assert not [case for case in chosen(SEED_CASES, [], slow=False) if case.slow]
+    assert chosen(SEED_CASES, [slow[0].id], slow=False) == slow[:1]
+
+
+def test_listed_as_objects(cli):
+    records = cli("check", "--list", "--json", "--only", HANDSHAKES).records
+    assert {record["id"].rpartition("/")[0] for record in records} == {HANDSHAKES}
+    assert records[0].keys() == {
+        *("event", "id", "level", "section", "rule", "does", "expects"),
+    }
+
+
+def test_no_such_case(cli):
+    said = cli("check", "--list", "--only", "bep3/hand")
+    assert said.status == 1
+    assert "no case is called bep3/hand" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["127.0.0.1:1"], ["127.0.0.1", "x.torrent"], ["127.0.0.1:1", "x", "--jobs", "0"]],
+    ids=" ".join,
+)
+def test_wrong_usage(cli, words):
+    said = cli("check", *words)
+    assert (said.status, said.out) == (2, "")
+    assert "Traceback" not in said.err
+
+
+def test_without_a_torrent_nothing_can_be_judged(cli):
+    said = cli("check", "127.0.0.1:1", "ab" * 20)
+    assert said.status == 1
+    assert "a .torrent is needed" in said.err
+
+
+def test_nobody_there(cli, sample, dead_port):
+    said = cli("check", f"127.0.0.1:{dead_port}", sample.torrent, "--only", "bep3/messages/1")
+    assert said.status == 1
+    assert "inconclusive" in said.out
+    assert "can't be connected to" in said.out
+    assert "gone" not in said.out
+
+
+def test_our_seed(start, cli, sample):
+    seed = start("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    where = f"127.0.0.1:{seed.port()}"
+    cases = ["--only", HANDSHAKES, "--only", "bep3/request", "--jobs", "8"]
+    said = cli("check", where, sample.torrent, "--strict", *cases)
+    assert said.status == 0, said.out
+    lines = said.out.splitlines()
+    assert lines[0].split() == ["pass", "bep3/handshake/1"]
+    assert lines[-1].startswith("peerwire ")
+    assert "30 cases" in lines[-1]
+    assert "fail" not in said.out
+
+
+def test_as_objects(start, cli, sample):
+    seed = start("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    where = f"127.0.0.1:{seed.port()}"
+    case, summary = cli(
+        "check", where, sample.torrent, "--json", "--only", f"{HANDSHAKES}/2"
+    ).records
+    assert case["verdict"] == "pass"
+    assert any(" > handshake" in line for line in case["transcript"])
+    assert summary["verdicts"]["pass"] == 1
+    assert summary["client"].startswith("peerwire")
+    json.dumps(summary)
