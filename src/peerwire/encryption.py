@@ -58,6 +58,21 @@ class EncryptedWire:
         method: What is spoken after an encrypted handshake; None without one.
     """
 
+    __slots__ = (
+        "_decrypt",
+        "_encrypt",
+        "_first",
+        "_info_hash",
+        "_last_words",
+        "_policy",
+        "_random",
+        "_shaking",
+        "_torrents",
+        "_undecided",
+        "method",
+        "wire",
+    )
+
     def __init__(
         self,
         wire: Wire,
@@ -71,7 +86,7 @@ class EncryptedWire:
         self._policy = policy
         self._torrents = torrents
         self._random = random
-        self._first = bytearray()  # what can't yet be told from a plain handshake
+        self._first = b""  # what can't yet be told from a plain handshake
         self._undecided = wire.role is Role.RESPONDER and policy is not Encryption.OFF
         self._shaking: MseHandshake | None = None
         self._info_hash: bytes | None = None  # what a peer's encrypted handshake was about
@@ -168,7 +183,7 @@ class EncryptedWire:
         self._first += data
         if len(self._first) < len(PROTOCOL) and PROTOCOL.startswith(self._first):
             return b""
-        data, self._first = self._first, bytearray()
+        data, self._first = self._first, b""
         self._undecided = False
         if not data.startswith(PROTOCOL):
             self._shaking = self._respond()

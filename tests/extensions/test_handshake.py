@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from peerwire.bencode import encode
 from peerwire.errors import BencodeError
-from peerwire.extensions.handshake import MAX_EXTENSIONS, MAX_UNKNOWN, SHOWN, ExtendedHandshake
+from peerwire.extensions.handshake import (
+    MAX_EXTENSIONS,
+    MAX_UNKNOWN,
+    SHARED,
+    SHOWN,
+    ExtendedHandshake,
+)
 
 KEYS = [
     *("p", "v", "yourip", "ipv4", "ipv6"),
@@ -368,3 +374,11 @@ def test_a_value_that_can_not_be_told_is_refused(key, value, error):
     with pytest.raises(error):
         handshake.add(key, value)
     assert handshake == ExtendedHandshake()
+
+
+@pytest.mark.parametrize("length", [SHARED - 1, SHARED, SHARED + 1])
+def test_names_are_whole_and_short_ones_are_kept_once(length):
+    payload = b"d1:md%d:%bi1eee" % (length, length * b"x")
+    (one,), (other,) = (ExtendedHandshake.decode(payload).m for _ in range(2))
+    assert one == other == length * "x"
+    assert (one is other) == (length <= SHARED)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ..errors import PeerTimeout, RemoteProtocolError
 from .turns import wait_for_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..encryption import EncryptedWire
     from ..errors import ConnectionClosed
     from ..state import Event
@@ -45,37 +43,39 @@ def _receive_buffer(loop: asyncio.AbstractEventLoop) -> memoryview:
     return _buffers[loop]
 
 
+class Owner(Protocol):
+    """Who is told what happens on a connection: one object, as a method kept has 64 bytes."""
+
+    def _handle_events(self, events: list[Event]) -> None:
+        """Told of the events of each read, timer or close."""
+
+    def _handle_closed(self) -> None:
+        """Told once that the wire is closed, after its last events."""
+
+    def _may_read(self) -> bool:
+        """Asked whether more is to be read from the peer."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """Moves bytes between a wire and a transport, and tells its owner what happened.
 
     Args:
         layer: The wire behind its encryption, if it has any.
-        on_events: Told of the events of each read, timer or close.
-        on_closed: Told once that the wire is closed, after its last events.
-        may_read: Asked whether more is to be read from the peer.
+        owner: Who is told.
 
     Attributes:
         lost: Done when the transport is gone.
         address: The peer's IP address and port, once there is a transport.
     """
 
-    def __init__(
-        self,
-        layer: EncryptedWire,
-        *,
-        on_events: Callable[[list[Event]], None],
-        on_closed: Callable[[], None],
-        may_read: Callable[[], bool],
-    ) -> None:
+    def __init__(self, layer: EncryptedWire, owner: Owner) -> None:
         self.wire = layer.wire
         self._layer = layer
         self.loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[None] = self.loop.create_future()
         self.address = ("", 0)
-        self._on_events = on_events
-        self._on_closed = on_closed
+        self._owner = owner
         self._told_closed = False
-        self._may_read = may_read
         self._transport: asyncio.Transport | None = None
         self._buffer = _receive_buffer(self.loop)
         self._timer: asyncio.TimerHandle | None = None
@@ -132,7 +132,7 @@ class Connection(asyncio.BufferedProtocol):
         self.resume_writing()
         self.lost.set_result(None)
         # Nobody is told any more: so who was goes when it is let go, garbage collector or not.
-        del self._on_events, self._on_closed, self._may_read
+        del self._owner
 
     def pause_writing(self) -> None:
         """The peer reads too slowly: `drain` waits from now on, though not for ever."""
@@ -181,7 +181,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None or self._transport.is_closing():
             return
         closed = self.wire.closed is not None  # then what comes is dropped, until the peer's end
-        wanted = closed or self._may_read()
+        wanted = closed or self._owner._may_read()
         if wanted == self._held_back:  # a peer that does not read, though, is not waited for
             self._held_back = not wanted
             self.wire.hold_back(not wanted, self.loop.time())
@@ -223,13 +223,13 @@ class Connection(asyncio.BufferedProtocol):
 
     def _tell(self) -> None:
         while events := self.wire.events_received():
-            self._on_events(events)
+            self._owner._handle_events(events)
         closed = self.wire.closed
         if closed is not None and not self._told_closed:
             self._told_closed = True
             if isinstance(closed.__cause__, RemoteProtocolError):
                 closed.__cause__.__traceback__ = None  # it leads back to this connection
-            self._on_closed()
+            self._owner._handle_closed()
             self.resume_writing()
 
     def _flush(self) -> None:

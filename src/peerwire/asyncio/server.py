@@ -184,7 +184,7 @@ class Server:
         task.add_done_callback(self._starting.discard)
 
     async def _start(self, peer: Peer, connection: socket.socket) -> None:
-        peer._connection.lost.add_done_callback(lambda _: self._forget(peer))
+        peer._connection.lost.add_done_callback(functools.partial(self._forget, peer))
         try:
             await self._loop.connect_accepted_socket(lambda: peer._connection, connection)
         except OSError as error:  # the peer has left already, and the system minds
@@ -195,7 +195,7 @@ class Server:
             if peer not in self._connected:
                 peer._connection.abort()
 
-    def _forget(self, peer: Peer) -> None:
+    def _forget(self, peer: Peer, _lost: asyncio.Future[None] | None = None) -> None:
         self._connected.discard(peer)
         self._shaking_hands.pop(peer, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,9 @@ MAX_EXTENSIONS = 255
 
 #: Bytes, as bencode, of the unknown keys remembered of all handshakes of a peer.
 MAX_UNKNOWN = 64 * 1024
+
+#: Bytes of a name up to which all handshakes share it. libtorrent's longest has 13.
+SHARED = 32
 
 #: Names of extensions that `str()` shows. libtorrent sends seven.
 SHOWN = 20
@@ -148,7 +152,17 @@ class ExtendedHandshake:
             if not isinstance(number, int) or not 0 <= number <= 255:
                 self.refused.append(f"m: the id of {name[:40]!r} is a byte, 0 to 255")
             elif len(self.m) < MAX_EXTENSIONS:
-                self.m[name.decode(errors="replace")] = number
+                self.m[_name(name)] = number
+
+
+def _name(raw: bytes) -> str:
+    return _shared(raw) if len(raw) <= SHARED else raw.decode(errors="replace")
+
+
+@functools.lru_cache(maxsize=256)
+def _shared(raw: bytes) -> str:
+    """Returns one string for a name that thousands of peers say."""
+    return raw.decode(errors="replace")
 
 
 def _number(low: int, high: int) -> Callable[[Any], int]:

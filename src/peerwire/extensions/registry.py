@@ -20,6 +20,8 @@ __all__ = ["Extensions", "our_handshake"]
 #: does not read holds on to thousands.
 MAX_HANDSHAKES = 1024 * 1024
 
+_CLIENT = f"peerwire {__version__}"
+
 E = TypeVar("E", bound="Extension")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -183,4 +185,4 @@ class Extensions:
 
 def our_handshake(reqq: int) -> ExtendedHandshake:
     """Returns what every wire tells of this library."""
-    return ExtendedHandshake(v=f"peerwire {__version__}", reqq=reqq)
+    return ExtendedHandshake(v=_CLIENT, reqq=reqq)
