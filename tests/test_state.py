@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 
 from peerwire.errors import (
@@ -476,3 +478,29 @@ def test_a_request_that_is_refused_is_rejected_where_there_are_rejects():
         assert wire.send_reject(1, 2, 3)
         assert [str(message) for message in sent(wire)] == answer
         assert list(wire.peer_requests) == []
+
+
+def test_what_few_wires_need_is_kept_once_it_was_made():
+    wire = open_wire()
+    wire.allowed_fast.add(1)
+    wire.peer_allowed_fast.add(2)
+    wire.peer_suggested.add(3)
+    assert (wire.allowed_fast, wire.peer_allowed_fast, wire.peer_suggested) == ({1}, {2}, {3})
+    assert wire.hash_requests is wire.hash_requests
+    assert wire.peer_hash_requests is wire.peer_hash_requests
+
+
+def test_a_wire_can_be_referred_to_weakly_and_has_no_other_attributes():
+    wire = open_wire()
+    assert weakref.ref(wire)() is wire
+    with pytest.raises(AttributeError):
+        wire.pieces = 1
+
+
+def test_an_extension_that_speaks_too_late_is_told_why():
+    wire = extended_wire(Chat)
+    (chat,) = wire.extensions
+    receive(wire, Extended(0, b"d1:md7:xx_chati9eee"))
+    wire.close("enough")
+    with pytest.raises(ConnectionClosed, match="enough"):
+        chat.send(b"hello")
