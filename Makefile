@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOAK_SECONDS ?= 60
 
-.PHONY: demo test unit coverage mutation lint format interop soak bench lowest fuzz clean generate
+.PHONY: demo test unit coverage mutation lint format interop soak bench lowest fuzz clean generate docs
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -31,6 +31,10 @@ generate: $(STAMP)  ## write what is written after other sources
 	$(BIN)/python scripts/generate_sync.py
 	$(BIN)/ruff format src/peerwire/sync
 	$(BIN)/ruff check --fix src/peerwire/sync
+
+docs: $(VENV)/.docs  ## the site, in docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
+	@echo "built: docs/_build/html/index.html"
 
 interop: $(STAMP)  ## the clients that are installed on this machine; says which are missing
 	$(BIN)/python -m pytest -n 4 -m interop -ra tests/interop
@@ -63,6 +67,10 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable ".[cli]" --group test --group lint
 	touch $@
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
 
 # The fuzzer has a wheel for each Python up to 3.13; building it takes clang's libFuzzer.
 $(VENV)/.fuzz: $(STAMP)

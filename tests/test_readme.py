@@ -1,33 +1,22 @@
-"""The README's library example runs as it stands, against a real seeder."""
+"""The README is what a stranger reads in two screens. Its code is run by test_docs_code.py."""
 
-import asyncio
 import re
-from pathlib import Path
 
-import peerwire
+from .documents import ROOT, blocks
 
-README = Path(__file__).parent.parent / "README.md"
-INFO_HASH = bytes(range(20))
-NUM_PIECES = 3
+README = ROOT / "README.md"
 
 
-async def seed(peer: peerwire.Peer) -> None:
-    peer.have_all()
-    async for message in peer:
-        match message:
-            case peerwire.Interested():
-                peer.unchoke()
-            case peerwire.Request():
-                await peer.respond(message, bytes(message.length))
-                return
+def test_it_fits_two_screens():
+    hidden = re.sub(r"<!--.*?-->\n+", "", README.read_text(), flags=re.DOTALL)
+    assert len(hidden.splitlines()) <= 90
 
 
-async def test_the_example_fetches_a_block(capsys):
-    (source,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    async with peerwire.serve(seed, "127.0.0.1", 0, torrents={INFO_HASH: NUM_PIECES}) as server:
-        source = source.replace("6881", str(server.port)).replace("asyncio.run(main())", "")
-        names = {"INFO_HASH": INFO_HASH, "NUM_PIECES": NUM_PIECES}
-        exec(compile(source, str(README), "exec"), names)
-        async with asyncio.timeout(10):
-            await names["main"]()
-    assert "16384 bytes of piece 0" in capsys.readouterr().out
+def test_its_library_example_is_short():
+    (example,) = (block for block in blocks(README) if block.language == "python")
+    assert len([line for line in example.code.splitlines() if line.strip()]) <= 15
+
+
+def test_its_screen_is_there_and_is_of_the_program():
+    (screen,) = re.findall(r"!\[[^]]*\]\((\S+\.svg)\)", README.read_text())
+    assert "handshake" in (ROOT / screen).read_text().replace("\N{NO-BREAK SPACE}", " ")
