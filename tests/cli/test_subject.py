@@ -96,6 +96,17 @@ def test_pieces(content, torrent, version):
             subject.piece_size(index)
 
 
+def test_a_hybrid_without_piece_layers_has_the_hashes_of_v1(content):
+    fields = decode_dict(make_torrent(content, "hybrid"))
+    _, info = fields[b"info"]
+    subject = Subject.of_torrent(b"d4:info" + info + b"e")
+    assert subject.version == "hybrid"
+    assert subject.info_hash_v2 == hashlib.sha256(info).digest()
+    assert subject.metainfo_v2 is None
+    first = (content / "one").read_bytes()
+    assert subject.verifies(0, first + bytes(PIECE - len(first)))
+
+
 def test_the_piece_that_takes_the_fewest_blocks(torrent, version):
     subject = Subject.of_torrent(torrent)
     full = PieceSet.full(subject.num_pieces)
@@ -147,7 +158,7 @@ def test_a_file_whose_name_is_a_hash(tmp_path, monkeypatch, torrent):
     [
         (b"<html>", "not a .torrent"),
         (b"de", "no 'info'"),
-        (encode({"info": []}), "is a dictionary"),
+        (encode({"info": []}), "no 'info' dictionary"),
         (encode({"info": {"file tree": 1}}), "not a v2 torrent"),
         (encode({"info": {"meta version": 3}}), "newer than 2"),
         (bytes(MAX_METAINFO + 1), "at most"),

@@ -23,6 +23,7 @@ from ..torrent.metainfo_v2 import MetainfoV2
 if TYPE_CHECKING:
     import argparse
 
+    from ..bencode import Value
     from ..pieces import PieceSet
     from ..torrent.metainfo_v2 import FileV2
 
@@ -104,19 +105,20 @@ class Subject:
         """
         if len(data) > MAX_METAINFO:
             raise MetainfoError(f"a .torrent has at most {MAX_METAINFO} bytes")
-        v2 = MetainfoV2.from_bytes(data) if _has_v2(data) else None
+        info, raw, whole = _look_into(data)
+        # Without piece layers, as some tools write a hybrid of a magnet link, v1's hashes serve.
+        v2 = MetainfoV2.from_bytes(data) if b"file tree" in info and whole else None
         # Of a hybrid once more, as the other side does not read the trackers.
-        v1 = Metainfo.from_bytes(data) if v2 is None or v2.v1 is not None else None
-        trackers = () if v1 is None else tuple(url for tier in v1.trackers for url in tier)
-        known = v1 or v2
+        v1 = None if v2 is not None and v2.v1 is None else Metainfo.from_bytes(data)
+        known = v2 if v1 is None else v1
         assert known is not None, "it has one of the two sides"
         return cls(
             info_hash=known.info_hash[:20],
-            info_hash_v2=None if v2 is None else v2.info_hash,
+            info_hash_v2=hashlib.sha256(raw).digest() if b"file tree" in info else None,
             name=known.name,
             metainfo=v1,
             metainfo_v2=v2,
-            trackers=trackers,
+            trackers=() if v1 is None else tuple(url for tier in v1.trackers for url in tier),
         )
 
     @classmethod
@@ -140,7 +142,7 @@ class Subject:
         """Whether it is ``"v1"``, ``"v2"`` or ``"hybrid"``, where that is known for sure."""
         if self.metainfo is None and self.metainfo_v2 is None:
             return None  # what is named by its v1 info-hash may be a hybrid
-        if self.metainfo_v2 is None:
+        if self.info_hash_v2 is None:
             return "v1"
         return "v2" if self.metainfo is None else "hybrid"
 
@@ -231,9 +233,17 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _has_v2(data: bytes) -> bool:
+def _look_into(data: bytes) -> tuple[dict[bytes, Value], bytes, bool]:
+    """Returns the info dictionary, its bytes, and whether its v2 side, if any, can be relied on.
+
+    Raises:
+        MetainfoError: There is none.
+    """
     try:
-        info, _ = decode_dict(data, strict=False).get(b"info", (None, b""))
+        fields = decode_dict(data, strict=False)
     except BencodeError as error:
         raise MetainfoError(f"not a .torrent: {error}") from error
-    return isinstance(info, dict) and b"file tree" in info
+    info, raw = fields.get(b"info", (None, b""))
+    if not isinstance(info, dict):
+        raise MetainfoError("not a .torrent: it has no 'info' dictionary (BEP 3)")
+    return info, raw, b"piece layers" in fields or b"pieces" not in info
