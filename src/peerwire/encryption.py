@@ -144,12 +144,13 @@ class EncryptedWire:
         if self._shaking is not None:
             return self._shaking.data_to_send()
         head, self._last_words = self._last_words, b""
-        data = self.wire.data_to_send()
         if self._encrypt is None:
+            data = self.wire.data_to_send()
             return head + data if head else data
-        buffer = bytearray(data)
+        # Joined in memory that can be encrypted: another copy would cost half as much as RC4.
+        buffer = bytearray().join(self.wire.buffers_to_send())
         self._encrypt.apply(buffer)
-        return head + buffer if head else buffer  # another copy would cost half as much as RC4
+        return head + buffer if head else buffer
 
     def next_timer(self) -> float | None:
         """Says when `handle_timer` is to be called; None for never."""
