@@ -86,11 +86,11 @@ def test_messages_have_names_in_a_log():
 
 
 def test_our_handshake_has_what_we_tell_and_what_extensions_add():
-    ours = our_handshake(reqq=7)
+    extensions = registry(Alpha, Beta, ours=our_handshake(reqq=7))
+    ours = extensions.ours
     assert ours == ExtendedHandshake(v=f"peerwire {__version__}", reqq=7)
     ours.p = 6881
     ours.unknown[b"e"] = 1
-    extensions = registry(Alpha, Beta, ours=ours)
     assert extensions.handshake() == ExtendedHandshake(
         m={"xx_alpha": 1, "xx_beta": 2},
         v=f"peerwire {__version__}",
@@ -100,6 +100,23 @@ def test_our_handshake_has_what_we_tell_and_what_extensions_add():
     )
     assert ours.m == {}
     assert ours.unknown == {b"e": 1}
+
+
+def test_what_one_wire_says_no_other_does():
+    one, other = (registry(ours=our_handshake(reqq=7)) for _ in range(2))
+    one.ours.p = 6881
+    assert one.handshake().p == 6881
+    assert one.ours is one.ours
+    assert other.handshake().p is None
+    assert other.ours == our_handshake(reqq=7)
+
+
+def test_the_peer_is_told_its_address():
+    extensions = registry()
+    extensions.yourip = "10.0.0.1"
+    assert extensions.handshake().yourip == extensions.ours.yourip == "10.0.0.1"
+    extensions.ours.yourip = "10.0.0.2"
+    assert extensions.handshake().yourip == "10.0.0.2"
 
 
 def test_one_that_is_off_has_the_id_0():

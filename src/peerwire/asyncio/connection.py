@@ -97,7 +97,7 @@ class Connection(asyncio.BufferedProtocol):
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):  # a Unix socket's is a string
             self.address = (name[0], name[1])
-            self.wire.extensions.ours.yourip = name[0].partition("%")[0]  # no IPv6 scope
+            self.wire.extensions.yourip = name[0].partition("%")[0]  # no IPv6 scope
         self.settle()
 
     def get_buffer(self, _sizehint: int) -> memoryview:

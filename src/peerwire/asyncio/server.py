@@ -90,7 +90,8 @@ class Server:
         self._max_peers = min(max_peers, most_connections() or max_peers)
         self._make_wire = make_wire
         self._trace_for = trace_for
-        self._connected: set[Peer] = set()  # those in their handshake, too
+        # Those in their handshake, too, by what is done when they are gone.
+        self._connected: dict[asyncio.Future[None], Peer] = {}
         self._shaking_hands: dict[Peer, None] = {}  # and these alone, the oldest first
         self._starting: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
@@ -136,7 +137,7 @@ class Server:
         try:
             await listener.close()
             await asyncio.gather(*self._starting)
-            peers = list(self._connected)
+            peers = list(self._connected.values())
             while self._make_room("the server is closing"):
                 pass  # nothing was said to these that they would have to read first
             await asyncio.gather(*(peer.close("the server is closing") for peer in peers))
@@ -177,27 +178,29 @@ class Server:
         peer = Peer(
             EncryptedWire(wire, self._encryption, torrents=self._find_torrent), self._decide
         )
-        self._connected.add(peer)
+        self._connected[peer._connection.lost] = peer
         self._shaking_hands[peer] = None
         task = self._loop.create_task(self._start(peer, connection))
         self._starting.add(task)
         task.add_done_callback(self._starting.discard)
 
     async def _start(self, peer: Peer, connection: socket.socket) -> None:
-        peer._connection.lost.add_done_callback(functools.partial(self._forget, peer))
+        lost = peer._connection.lost
+        lost.add_done_callback(self._forget)
         try:
             await self._loop.connect_accepted_socket(lambda: peer._connection, connection)
         except OSError as error:  # the peer has left already, and the system minds
             logger.info("a peer left before it was taken in: %s", error)
             connection.close()
-            self._forget(peer)
+            self._forget(lost)
         else:
-            if peer not in self._connected:
+            if lost not in self._connected:
                 peer._connection.abort()
 
-    def _forget(self, peer: Peer, _lost: asyncio.Future[None] | None = None) -> None:
-        self._connected.discard(peer)
-        self._shaking_hands.pop(peer, None)
+    def _forget(self, lost: asyncio.Future[None]) -> None:
+        peer = self._connected.pop(lost, None)
+        if peer is not None:
+            self._shaking_hands.pop(peer, None)
 
     def _make_room(self, reason: str = "its handshake gave way to another peer") -> bool:
         """Drops the peer that has been in its handshake for longest, if one is.
@@ -208,7 +211,7 @@ class Server:
         oldest = next(iter(self._shaking_hands), None)
         if oldest is None:
             return False
-        self._forget(oldest)
+        self._forget(oldest._connection.lost)
         oldest.wire.close(reason)
         oldest._connection.abort()
         return True

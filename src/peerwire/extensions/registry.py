@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,8 +21,6 @@ __all__ = ["Extensions", "our_handshake"]
 #: does not read holds on to thousands.
 MAX_HANDSHAKES = 1024 * 1024
 
-_CLIENT = f"peerwire {__version__}"
-
 E = TypeVar("E", bound="Extension")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,8 +34,7 @@ class Extensions:
         transmit: Sends the payload of an extension's message.
 
     Attributes:
-        ours: What our extended handshake says, beside ``m`` and what the extensions add. It may
-            be changed until it is sent, and is sent anew by `Wire.send_extended_handshake`.
+        yourip: The peer's address, which our extended handshake tells; None while not known.
         peer: What the peer's handshakes said, all taken together; None before the first.
         sent: Whether ours was sent: no extension can be added any more.
         told: Bytes of the messages of which extensions made something to be told.
@@ -49,7 +47,9 @@ class Extensions:
         transmit: Callable[[Extension, bytes], None],
         ours: ExtendedHandshake,
     ) -> None:
-        self.ours = ours
+        self._ours = ours
+        self._shared = True  # `ours` with other wires
+        self.yourip: str | None = None
         self.peer: ExtendedHandshake | None = None
         self.sent = False
         self.told = 0
@@ -58,6 +58,18 @@ class Extensions:
         self._heard = 0  # bytes of handshakes
         for make in factories:
             self.add(make)
+
+    @property
+    def ours(self) -> ExtendedHandshake:
+        """What our extended handshake says, beside ``m`` and what the extensions add.
+
+        It may be changed until it is sent, and is sent anew by `Wire.send_extended_handshake`.
+        """
+        if self._shared:  # few wires say anything of their own
+            shared, self._ours = self._ours, ExtendedHandshake(yourip=self.yourip)
+            self._ours.update(shared)
+            self._shared = False
+        return self._ours
 
     def __iter__(self) -> Iterator[Extension]:
         return iter(self._by_id.values())
@@ -114,8 +126,8 @@ class Extensions:
         Raises:
             LocalProtocolError: An extension adds what can't be told.
         """
-        handshake = ExtendedHandshake()
-        handshake.update(self.ours)
+        handshake = ExtendedHandshake(yourip=self.yourip)
+        handshake.update(self._ours)
         for number, extension in self._by_id.items():
             handshake.m[extension.name] = number if extension.enabled else 0
             for key, value in extension.handshake().items():
@@ -183,6 +195,7 @@ class Extensions:
             raise RemoteProtocolError(str(cause), rule=f"extension {extension.name}") from cause
 
 
+@functools.lru_cache(maxsize=16)
 def our_handshake(reqq: int) -> ExtendedHandshake:
-    """Returns what every wire tells of this library."""
-    return ExtendedHandshake(v=_CLIENT, reqq=reqq)
+    """Returns what every wire tells of this library; shared, so not to be changed."""
+    return ExtendedHandshake(v=f"peerwire {__version__}", reqq=reqq)
