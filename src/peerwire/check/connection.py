@@ -92,6 +92,7 @@ class Connection:
         allowed: The pieces that it said may be asked for while choked (BEP 6).
         ended: How the connection ended; None while it lasts.
         received: How many bytes came.
+        opaque: Whether what comes is no plain handshake, and is not to be read as one.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Connection:
         self.allowed: list[int] = []
         self.ended: str | None = None
         self.received = 0
+        self.opaque = False
         self._reader, self._writer = reader, writer
         self._encrypt: StreamCipher | None = None
         self._decrypt: StreamCipher | None = None
@@ -206,6 +208,8 @@ class Connection:
             Deviates: None comes, or something else does.
         """
         until = self._until(within)
+        if self.theirs is None:
+            self._take(b"")
         while self.theirs is None:
             if self._broken is not None:
                 raise Deviates(self._broken)
@@ -219,9 +223,27 @@ class Connection:
         """Returns what came before a handshake, once it is so much, or less when time is up."""
         until = self._until(within)
         while self.theirs is None and self.ended is None and len(self._raw) < count:
-            if not await self._read(until):
+            if not await self._read(until, raw=True):
                 break
         return bytes(self._raw)
+
+    async def more(self, than: int, within: float = ANSWER) -> None:
+        """Waits until more bytes have come, whatever they mean.
+
+        Args:
+            than: How many came before; see `received`.
+            within: Seconds.
+
+        Raises:
+            Closed: The connection ended.
+            Silent: None came in time.
+        """
+        until = self._until(within)
+        while self.received <= than:
+            if self.ended is not None:
+                raise Closed(self.ended)
+            if not await self._read(until, raw=True):
+                raise Silent(f"nothing within {within:g} s")
 
     async def hear(self, within: float = ANSWER) -> Message:
         """Returns the next message.
@@ -292,7 +314,7 @@ class Connection:
         """
         until = self._until(within)
         while self.ended is None:
-            if self._now > until or not await self._read(until):
+            if self._now > until or not await self._read(until, raw=self.opaque):
                 raise Deviates("the connection goes on")
             self._unread.clear()
 

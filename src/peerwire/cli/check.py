@@ -11,10 +11,13 @@ failed, and with --strict if something is non-strict or inconclusive, too.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..check.case import Verdict
 from ..check.cases import SEED_CASES
+from ..check.page import page
+from ..check.report import Report, junit
 from ..check.runner import JOBS, Runner
 from ..errors import PeerWireError
 from . import arguments
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..check.case import Case, Result
-    from ..check.runner import Run
     from .output import Output
 
 EXAMPLE = "peerwire check 127.0.0.1:6881 debian.torrent --html report.html"
@@ -46,11 +48,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="ask this case, or all whose id begins with it; may be given more than once",
     )
+    parser.add_argument(
+        "--junit", metavar="FILE", type=Path, help="write the results as JUnit does"
+    )
+    parser.add_argument(
+        "--html", metavar="FILE", type=Path, help="write the results as a page with transcripts"
+    )
+    parser.add_argument(
+        "--merge",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="show what an earlier run wrote with --json beside this one, or alone; may be given"
+        " more than once",
+    )
     parser.add_argument("--slow", action="store_true", help="ask what takes minutes, too")
     parser.add_argument(
         "--strict",
         action="store_true",
         help="exit with 1 for what is non-strict or inconclusive, too",
+    )
+    parser.add_argument(
+        "--patience",
+        metavar="FACTOR",
+        type=_factor,
+        default=1.0,
+        help="wait so many times longer for answers, of a peer that is slow or far away",
     )
     parser.add_argument(
         "--jobs",
@@ -68,6 +91,10 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         for case in cases:
             out.result(_listed(case), f"{case.id:24} {case.level!s:7} {case.rule}")
         return 0
+    earlier = [Report.read(path) for path in args.merge]
+    if args.address is None and earlier and (args.html or args.junit):
+        _write(args, earlier)
+        return 0
     if args.address is None or args.torrent is None:
         out.error("the peer and the torrent that it serves are missing: HOST:PORT TORRENT")
         return 2
@@ -75,10 +102,26 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     if subject.num_pieces is None:
         raise PeerWireError("a .torrent is needed: without one nothing that comes can be judged")
     host, port = args.address
-    runner = Runner(host, port, subject, jobs=args.jobs, on_result=lambda result: tell(result, out))
+    runner = Runner(
+        host,
+        port,
+        subject,
+        jobs=args.jobs,
+        patience=args.patience,
+        on_result=lambda result: tell(result, out),
+    )
     ran = await runner.ask(cases)
-    _summarize(ran, out)
+    report = Report.of(ran)
+    _summarize(report, out)
+    _write(args, [*earlier, report])
     return int(ran.failed(strict=args.strict))
+
+
+def _write(args: argparse.Namespace, reports: Sequence[Report]) -> None:
+    if args.junit:
+        args.junit.write_text(junit(reports), encoding="utf-8")
+    if args.html:
+        args.html.write_text(page(reports), encoding="utf-8")
 
 
 def chosen(cases: Sequence[Case], only: Sequence[str], *, slow: bool) -> list[Case]:
@@ -116,14 +159,12 @@ def tell(result: Result, out: Output) -> None:
     out.result(result.record(), "\n".join(_shown(line) for line in lines))
 
 
-def _summarize(run: Run, out: Output) -> None:
-    counts = {str(verdict): run.count(verdict) for verdict in Verdict}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    record = {"event": "summary", "client": run.client, "verdicts": counts, "gone": run.gone}
-    text = f"{_shown(run.client) or 'the peer'}: {len(run.results)} cases: {told}"
-    if run.gone:
-        text += f"\nthe peer was gone after {', '.join(run.gone)}"
-    out.result(record, text)
+def _summarize(report: Report, out: Output) -> None:
+    told = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
+    text = f"{_shown(report.client)}: {len(report.results)} cases: {told}"
+    if report.gone:
+        text += f"\nthe peer was gone after {', '.join(report.gone)}"
+    out.result(report.summary(), text)
 
 
 def _listed(case: Case) -> dict[str, object]:
@@ -151,3 +192,13 @@ def _jobs(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r}: it is a number from 1 to 64")
     return int(text)
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.1 <= factor <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: it is a number from 0.1 to 100")
+    return factor

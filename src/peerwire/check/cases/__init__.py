@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from .availability import CASES as AVAILABILITY
 from .blocks import CASES as BLOCKS
+from .encryption import CASES as ENCRYPTION
 from .extended import CASES as EXTENDED
 from .fast import CASES as FAST
 from .handshake import CASES as HANDSHAKE
+from .hashes import CASES as HASHES
 from .messages import CASES as MESSAGES
 from .metadata import CASES as METADATA
+from .robustness import CASES as ROBUSTNESS
 
 if TYPE_CHECKING:
     from ..case import Case
@@ -26,4 +29,7 @@ SEED_CASES: tuple[Case, ...] = (
     *FAST,
     *METADATA,
     *EXTENDED,
+    *HASHES,
+    *ENCRYPTION,
+    *ROBUSTNESS,
 )

@@ -339,13 +339,15 @@ async def names_pieces(probe: Probe) -> str:
     return f"it allows {len(probe.allowed)} pieces"
 
 
-async def set_of(probe: Probe) -> None:
-    """Waits for the allowed fast set.
+async def set_of(probe: Probe, *, interested: bool = True) -> None:
+    """Waits for the allowed fast set, which libtorrent tells those who are interested.
 
     Raises:
         NotApplicable: There is none.
     """
     await probe.fast()
+    if interested:
+        probe.say(Interested())
     await probe.quiet(1)
     if not probe.allowed:
         raise NotApplicable("it allows no pieces fast")
@@ -356,7 +358,7 @@ async def set_of(probe: Probe) -> None:
     SHOULD,
     section="BEP 6, allowed fast set generation",
     rule="The set follows from the address of the receiver and the info-hash, for all senders.",
-    does="listens for a second",
+    does="says that it is interested, and listens for a second",
     expects="the set of the algorithm",
 )
 async def canonical(probe: Probe) -> None:
@@ -375,7 +377,9 @@ async def canonical(probe: Probe) -> None:
     expects="the block, or a reject",
 )
 async def served(probe: Probe) -> str:
-    await set_of(probe)
+    await set_of(probe, interested=False)
+    if not probe.choked:
+        raise NotApplicable("it does not choke us")
     probe.say(probe.first_block(probe.allowed[0]))
     return f"with a {(await probe.wait_for((Piece, Reject))).name}"
 
