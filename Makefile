@@ -31,6 +31,10 @@ generate: $(STAMP)  ## write what is written after other sources
 	$(BIN)/python scripts/generate_sync.py
 	$(BIN)/ruff format src/peerwire/sync
 	$(BIN)/ruff check --fix src/peerwire/sync
+	$(BIN)/python scripts/draw_architecture.py
+	$(BIN)/python scripts/draw_screen.py
+	$(BIN)/python scripts/draw_states.py
+	$(BIN)/python scripts/write_command_line.py
 
 docs: $(VENV)/.docs  ## the site, in docs/_build/html; a warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html

@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 
-from drawing import Drawing, finish
+from drawing import Drawing, finish, wrapped
 
 from peerwire import (
     ConnectionClosed,
@@ -129,7 +129,7 @@ def draw_life() -> Drawing:
     for name, (x, y) in places.items():
         drawing.box(x, y, 190, 84, "end" if name == "CLOSED" else "box")
         drawing.text(x + 95, y + 26, name, "head", "middle")
-        for line, words in enumerate(_wrapped(State[name].value, 28)):
+        for line, words in enumerate(wrapped(State[name].value, 28)):
             drawing.text(x + 95, y + 46 + 15 * line, words, "faint small", "middle")
     ways: dict[tuple[str, str], tuple[list[tuple[float, float]], tuple[float, float], str]] = {
         ("HANDSHAKE", "OPEN"): ([(105, 80), (250, 10), (650, 10), (795, 80)], (450, 20), "middle"),
@@ -293,19 +293,10 @@ def draw_request() -> Drawing:
         drawing.text(208, y + 21, label, "small")
         for x, width, outcome in ((360, 275, fast[label]), (648, 242, plain[label])):
             drawing.box(x, y, width, 34, "box" if outcome == "Piece" else "inner")
-            for line, words in enumerate(_wrapped(outcome, 44 if width > 250 else 36)):
-                lines = len(_wrapped(outcome, 44 if width > 250 else 36))
+            for line, words in enumerate(wrapped(outcome, 44 if width > 250 else 36)):
+                lines = len(wrapped(outcome, 44 if width > 250 else 36))
                 drawing.text(x + 10, y + (21 if lines == 1 else 14 + 14 * line), words, "small")
     return drawing
-
-
-def _wrapped(words: str, width: int) -> list[str]:
-    lines = [""]
-    for word in words.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
 
 
 def main() -> int:

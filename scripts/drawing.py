@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-__all__ = ["ROOT", "Drawing", "finish"]
+__all__ = ["ROOT", "Drawing", "finish", "wrapped"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -84,6 +85,11 @@ class Drawing:
                 "",
             ]
         )
+
+
+def wrapped(words: str, width: int) -> list[str]:
+    """Returns words in lines of so many characters at the most."""
+    return textwrap.wrap(words, width) or [""]
 
 
 def finish(drawings: dict[str, str], *, check: bool) -> int:

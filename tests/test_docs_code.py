@@ -90,9 +90,9 @@ class Page:
     def __init__(self, stack):
         self._stack = stack
         self._runner = stack.enter_context(asyncio.Runner())
+        stack.callback(self._end)
         self._port = None
         self.names = {"__name__": "__main__", "served": self._serve}
-        stack.callback(self._end)
 
     def run(self, block):
         code = block.code
@@ -116,6 +116,7 @@ class Page:
         server = self._stack.enter_context(
             peerwire.sync.serve(handler, "127.0.0.1", 0, torrents={INFO_HASH: NUM_PIECES})
         )
+        self._stack.callback(self._end)  # before the server is closed
         self._port = server.port
         return INFO_HASH, NUM_PIECES
 
@@ -163,7 +164,7 @@ def check_command(words):
         assert {word for word in words[1:] if "=" not in word} <= {*targets}
     elif words[0] == "python" and not words[1].startswith("-"):
         assert (ROOT / words[1]).is_file()
-    elif words[0].endswith("peerwire") and len(words) > 1 and words[1] != "--help":
+    elif words[0].endswith("peerwire") and len(words) > 1 and "--help" not in words:
         module = import_module(f"peerwire.cli.{words[1]}")
         parser = argparse.ArgumentParser()
         module.add_arguments(parser)
