@@ -142,6 +142,8 @@ def test_a_fancy_bar():
 
 
 def test_who_it_is():
+    long = table(report(them=peer(extended=ExtendedHandshake(v="v" * 256))))
+    assert long["client"] == ["v" * 100]
     told = table(report(them=peer(extended=ExtendedHandshake(v="Client 1"))))
     assert told["peer"] == ["127.0.0.1:6881"]
     assert told["client"] == ["Client 1"]
@@ -170,7 +172,7 @@ def test_encryption():
     modes = {"rc4": None, "off": "it left"}
     told = rows(report(modes=modes, reserved=Reserved(0)), fancy=False)
     assert [row for row in told if row.tone] == [
-        Row("encryption", "plain: no, it left", "bad"),
+        Row("encryption", "plain: fails, it left", "bad"),
         Row("", "MSE, RC4: works", "good"),
     ]
 

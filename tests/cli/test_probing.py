@@ -238,7 +238,7 @@ async def test_a_peer_that_chokes_us(meet):
     assert "< unchoke" not in report.heard.first
     assert 0 < report.patience <= 0.5
     assert report.blocks == Blocks()
-    assert notes == ["unknown RW 0.0.0.1 chokes us; waiting for 0 s at the most"]
+    assert notes == ["it chokes us; waiting for 0 s at the most"]
 
 
 async def test_a_peer_that_chokes_us_may_allow_some_pieces(meet):
@@ -387,6 +387,15 @@ async def test_nobody_is_there(dead_port):
         assert why(raised.value) == "Connection refused"
 
 
+async def test_nobody_can_be_reached(monkeypatch):
+    async def connect(*_, **__):
+        raise ConnectionClosed("us", "too late") from TimeoutError()
+
+    monkeypatch.setattr(probing, "connect", connect)
+    with pytest.raises(PeerWireError, match="no connection in time"):
+        await probe((HOST, 1), TORRENT, note=print)
+
+
 @pytest.mark.parametrize(
     ("encryption", "means"),
     [(None, "lacks this torrent, or is this"), (Encryption.OFF, "or wants encryption")],
@@ -402,8 +411,10 @@ async def test_a_peer_that_hangs_up(meet, encryption, means):
     assert means in raised.value.means
 
 
-async def test_a_peer_that_says_nothing(meet):
-    assert "no connection and handshake within 0.2 s" in await refused(meet, silent, timeout=0.2)
+@pytest.mark.parametrize("encryption", [None, Encryption.OFF])
+async def test_a_peer_that_says_nothing(meet, encryption):
+    error = await refused(meet, silent, encryption=encryption, timeout=0.3)
+    assert error == "no handshake in time"
 
 
 async def test_a_peer_that_does_something_else_each_time(meet):

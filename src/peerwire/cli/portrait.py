@@ -36,9 +36,10 @@ BAR_WIDTH: Final = 32
 _PLAIN: Final = ".+#"
 _FANCY: Final = "\N{MIDDLE DOT}\N{MEDIUM SHADE}\N{FULL BLOCK}"
 
-#: Items of a list, and characters of a key, that people are shown.
+#: Items of a list, characters of a key, and of the name of a client, that people are shown.
 LISTED: Final = 20
 MAX_KEY: Final = 40
+MAX_NAME: Final = 100
 
 #: Narrower than this a text is not wrapped.
 _NARROW: Final = 40
@@ -138,7 +139,7 @@ def rows(report: Report, *, fancy: bool) -> list[Row]:
 def _identity(report: Report, handshake: Handshake) -> Iterator[Row]:
     told = _extended(report)
     if told is not None and told.v:
-        yield Row("client", told.v)
+        yield Row("client", told.v[:MAX_NAME])
     name = repr(handshake.peer_id)[2:-1]
     yield Row("peer id", f"{name}, {handshake.client}")
 
@@ -169,7 +170,7 @@ def _connection(report: Report) -> Iterator[Row]:
         if reason is None:
             yield Row(label, f"{name}: works", "good")
         else:
-            yield Row(label, f"{name}: no, {reason}", "bad")
+            yield Row(label, f"{name}: fails, {reason}", "bad")
         label = ""
 
 

@@ -264,17 +264,19 @@ async def _dial(
     failures: dict[Encryption, PeerWireError] = {}
     for left, policy in zip(range(len(policies), 0, -1), policies, strict=True):
         report = Report(address, subject, Heard(trace))
-        seconds = round(min(CONNECT_TIMEOUT, (end - loop.time()) / left), 2)
+        seconds = min(CONNECT_TIMEOUT, (end - loop.time()) / left)
         try:
             await _connect(report, policy, seconds)
         except (InvalidHandshake, InfoHashMismatch):
             raise  # it is somebody else, who will not change
         except PeerWireError as error:
+            if "> handshake" not in report.heard.first:  # there was no connection to be had
+                if isinstance(error.__cause__, TimeoutError):
+                    raise PeerWireError("no connection in time") from error.__cause__
+                raise
             failures[policy] = error
-            if "> handshake" not in report.heard.first:
-                break  # there is no connection to be had
         else:
-            report.modes = {_MODE_OF[policy]: why(each) for policy, each in failures.items()}
+            report.modes = {_MODE_OF[each]: _reason(error) for each, error in failures.items()}
             report.modes[report.spoken(policy)] = None
             return report
     raise _unanswered(failures)
@@ -305,12 +307,19 @@ async def _connect(report: Report, policy: Encryption, timeout: float) -> None:
 
 def _unanswered(failures: dict[Encryption, PeerWireError]) -> PeerWireError:
     """Returns why nothing worked, in one error."""
-    reasons = {policy: why(error) for policy, error in failures.items()}
+    reasons = {policy: _reason(error) for policy, error in failures.items()}
+    if len({*reasons.values()}) > 1:
+        told = (f"{MODES[_MODE_OF[policy]]}: {reason}" for policy, reason in reasons.items())
+        return PeerWireError("; ".join(told))
     policy, error = failures.popitem()
-    if len({*reasons.values()}) == 1:
-        return explained(error, Encryption.PREFER if failures else policy)
-    told = (f"{MODES[_MODE_OF[policy]]}: {reason}" for policy, reason in reasons.items())
-    return PeerWireError("; ".join(told))
+    if isinstance(error.__cause__, TimeoutError):
+        return PeerWireError(reasons[policy])
+    return explained(error, Encryption.PREFER if failures else policy)
+
+
+def _reason(error: PeerWireError) -> str:
+    """Returns why somebody did not answer; how long each was waited for differs, and is our own."""
+    return "no handshake in time" if isinstance(error.__cause__, TimeoutError) else why(error)
 
 
 # The conversation
@@ -334,7 +343,7 @@ async def _talk(
     peer.interested()
     soon = min(loop.time() + PATIENCE_UNTOLD, waiting)
     if not await _reached(peer, lambda: not peer.peer_choking, soon):
-        note(f"{peer.client} chokes us; waiting for {waiting - soon:.0f} s at the most")
+        note(f"it chokes us; waiting for {waiting - soon:.0f} s at the most")
         await _reached(peer, lambda: not peer.peer_choking, waiting)
     usable = peer.peer_pieces
     if peer.peer_choking:
