@@ -88,7 +88,7 @@ class _Peer(Generic[K]):
         self.pieces = pieces
         self.bits = bits
         self.seed = seed
-        self.pending: dict[Block, None] = {}
+        self.pending: dict[tuple[int, int, int], Block] = {}
 
 
 class _Piece(Generic[K]):
@@ -232,7 +232,7 @@ class Picker(Generic[K]):
         """Forget a peer; what it was asked for can be asked of others."""
         who = self._peers.pop(peer)
         self._set_pieces(who, PieceSet())
-        for block in list(who.pending):
+        for block in list(who.pending.values()):
             self._give_up(who, block)
         for piece in list(self._started.values()):
             if piece.exclusive and piece.owner is who and not piece.whole:
@@ -248,7 +248,7 @@ class Picker(Generic[K]):
 
     def pending(self, peer: K) -> tuple[Block, ...]:
         """The blocks asked of the peer and not answered, oldest first."""
-        return tuple(self._peers[peer].pending)
+        return tuple(self._peers[peer].pending.values())
 
     # Blocks
 
@@ -473,7 +473,7 @@ class Picker(Generic[K]):
 
     def _ask(self, who: _Peer[K], piece: _Piece[K], number: int) -> Block:
         block = piece.block(number)
-        who.pending[block] = None
+        who.pending[block] = block
         askers = piece.asked.get(number)
         if askers is None:
             piece.asked[number] = [who]
