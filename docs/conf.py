@@ -59,8 +59,12 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
 pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_dark_style = "github-dark"
 html_theme_options = {
-    "light_css_variables": {"color-brand-primary": "#0b5e8a", "color-brand-content": "#0b5e8a"},
+    "light_css_variables": {
+        "color-brand-primary": "#0b5e8a",
+        "color-brand-content": "#0b5e8a",
+        "code-font-size": "80%",
+    },
     "dark_css_variables": {"color-brand-primary": "#6cc3f0", "color-brand-content": "#6cc3f0"},
 }

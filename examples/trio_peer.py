@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import trio
 
@@ -21,11 +21,11 @@ PIECES = [bytes([number]) * PIECE_LENGTH for number in range(4)]
 INFO_HASH = hashlib.sha1(b"".join(PIECES)).digest()
 
 
-async def events(wire: peerwire.Wire, stream: trio.SocketStream) -> AsyncIterator[object]:
+async def events(wire: peerwire.Wire, stream: trio.SocketStream) -> AsyncGenerator[object, None]:
     """Moves bytes and time between a wire and a socket, and yields what happens."""
     while wire.closed is None:
-        if data := wire.data_to_send():
-            await stream.send_all(data)
+        if to_send := wire.data_to_send():
+            await stream.send_all(to_send)
         due = wire.next_timer()
         data = None
         with trio.move_on_at(math.inf if due is None else due):

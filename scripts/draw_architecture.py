@@ -84,11 +84,12 @@ def draw_floors() -> Drawing:
     width, margin, line, columns = 900, 12, 17, 118
     drawing = Drawing("The floors of the package", width, 0)
     places: dict[str, tuple[float, float, float, float]] = {}
+    titles: list[tuple[float, str]] = []
     y = 10.0
     for title, folders in FLOORS:
         there = [folder for folder in folders if modules(folder)]
         shares = [max(1, len(modules(folder))) for folder in there]
-        drawing.text(width - margin, y + 14, title, "faint", "end")
+        titles.append((y + 14, title))
         y += 24
         x = float(margin)
         room = width - 2 * margin - 14 * (len(there) - 1)
@@ -121,9 +122,11 @@ def draw_floors() -> Drawing:
                     "mono",
                 )
         y += max(heights) + 40
-    for (here, there), count in sorted(between().items()):
-        if here in places and there in places and places[here][1] < places[there][1]:
-            _arrow_down(drawing, places, here, there, count)
+    for (one, other), count in sorted(between().items()):
+        if one in places and other in places and places[one][1] < places[other][1]:
+            _arrow_down(drawing, places, one, other, count)
+    for at, title in titles:
+        drawing.text(width - margin, at, title, "faint haloed", "end")
     drawing.height = round(y - 30)
     return drawing
 
@@ -161,7 +164,7 @@ def _arrow_down(
     start = x + wide * spread / (len(floors[level + 1]) + 1)
     end = min(max(start, to_x + 20), to_x + to_wide - 20)
     drawing.arrow((start, y + high), (end, to_y))
-    drawing.text(start + (end - start) / 4 + 8, y + high + 16, str(count), "faint small")
+    drawing.text(start + (end - start) / 4 + 8, y + high + 16, str(count), "faint small haloed")
 
 
 def draw_flow() -> Drawing:

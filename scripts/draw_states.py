@@ -214,9 +214,9 @@ def draw_asking() -> Drawing:
         (x, y), (to_x, to_y) = places[here], places[there]
         if x != to_x:
             shift, up = (16, -6) if to_x > x else (44, 16)
-            start, end = (x + 230, to_x) if to_x > x else (x, to_x + 230)
-            drawing.arrow((start, y + shift), (end, y + shift))
-            drawing.text((start + end) / 2, y + shift + up, label, "mono", "middle")
+            left, right = (x + 230, to_x) if to_x > x else (x, to_x + 230)
+            drawing.arrow((left, y + shift), (right, y + shift))
+            drawing.text((left + right) / 2, y + shift + up, label, "mono", "middle")
         else:
             down = to_y > y
             column = x + (70 if down else 160)

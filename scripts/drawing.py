@@ -15,6 +15,7 @@ STYLE = """\
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .head { font-weight: 600; }
 .faint { fill: #59636e; }
+.haloed { paint-order: stroke; stroke: #ffffff; stroke-width: 5px; }
 .small { font-size: 12px; }
 .mono { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12px; }
 .box { fill: #f6f8fa; stroke: #8c959f; }
@@ -25,6 +26,7 @@ text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6edf3; }
 .faint { fill: #9198a1; }
+.haloed { stroke: #131416; }
 .box { fill: #1c2128; stroke: #768390; }
 .inner { fill: #22272e; stroke: #444c56; }
 .end { fill: #3d2412; stroke: #e0823d; }
