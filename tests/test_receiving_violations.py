@@ -19,6 +19,7 @@ from peerwire.messages import (
     NotInterested,
     Piece,
     Reject,
+    Request,
     Suggest,
     Unchoke,
 )
@@ -167,6 +168,19 @@ def test_a_deviation_is_noted_with_its_rule():
     assert trace.marked("!") == [
         "deviation: extended id 9, 5 bytes, an id we did not give (BEP 10: ids are the receiver's)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "message"), [([], Request(1, 0, 16)), ([HashRequest(TWO)], HashRequest(TWO))]
+)
+def test_what_is_not_served_is_noted_with_its_time(before, message):
+    trace = Trace()
+    wire = v2_wire(trace=trace)
+    receive(wire, *before)
+    receive(wire, message, now=7.0)
+    (note,) = trace.marked("!")
+    assert note.startswith(f"{message} not served: ")
+    assert trace.times[trace.lines.index(f"! {note}")] == 7.0
 
 
 def test_what_a_choke_ends_is_told():
