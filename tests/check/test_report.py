@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from peerwire import PeerWireError
-from peerwire.check import SEED_CASES, Result, Run, Verdict
+from peerwire.check import LEECHER_CASES, SEED_CASES, Result, Run, Verdict
 from peerwire.check.page import GROUPS, page
 from peerwire.check.report import Report, junit
 
@@ -121,4 +121,4 @@ def test_a_page_for_several_clients():
 
 
 def test_each_group_of_cases_has_a_name():
-    assert {case.group for case in SEED_CASES} == GROUPS.keys()
+    assert {case.group for case in (*SEED_CASES, *LEECHER_CASES)} == GROUPS.keys()

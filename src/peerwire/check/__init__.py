@@ -1,7 +1,7 @@
 """The conformance suite: cases by specification, and what asks a peer about them.
 
-`Runner` asks a peer; `SEED_CASES` has the cases. docs/how-to/write-a-check.md shows how to write
-one.
+`Runner` asks a peer that serves a torrent the `SEED_CASES`; `LeecherRunner` asks one that connects
+to us the `LEECHER_CASES`. docs/how-to/write-a-check.md shows how to write one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from .case import (
     Result,
     Verdict,
 )
-from .cases import SEED_CASES
+from .cases import LEECHER_CASES, SEED_CASES
+from .leechers import LeecherRunner
 from .probe import Probe, Silent
 from .runner import Run, Runner
 
@@ -41,5 +42,7 @@ __all__ = [
     "Result",
     "Run",
     "Runner",
+    "LeecherRunner",
     "SEED_CASES",
+    "LEECHER_CASES",
 ]

@@ -11,7 +11,7 @@ import itertools
 import sys
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..bencode import encode
 from ..errors import EncryptionError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..cli.subject import Subject
     from ..extensions.handshake import ExtendedHandshake
 
-__all__ = ["ANSWER", "BLOCK", "PLAIN", "Probe", "Silent", "dial", "source_address"]
+__all__ = ["ANSWER", "BLOCK", "PLAIN", "Content", "Probe", "Silent", "dial", "source_address"]
 
 #: Seconds for a place among those who are unchoked. Transmission looks for one every ten.
 UNCHOKE: Final = 13.0
@@ -46,6 +46,9 @@ CONNECT: Final = 3.0
 
 #: Bytes of a block (BEP 3, peer messages).
 BLOCK: Final = 16 * 1024
+
+#: What reads a block: index, begin, length.
+Content: TypeAlias = "Callable[[int, int, int], bytes]"
 
 #: Numbers of the addresses that connections come from.
 _sources = itertools.count()
@@ -96,11 +99,13 @@ class Probe(Connection):
         subject: The torrent.
         reader: What the peer says.
         writer: Takes what it is told.
-        redial: Makes another connection to the same peer.
+        redial: Makes another connection to the same peer, where that can be dialled.
         patience: What all waits are multiplied with.
+        content: Returns a block of the torrent: index, begin, length.
 
     Attributes:
         subject: The torrent.
+        content: As above; None where the peer has the content, not we.
         peer_id: What `greeting` says we are.
     """
 
@@ -109,12 +114,14 @@ class Probe(Connection):
         subject: Subject,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        redial: Callable[[], Awaitable[Probe]],
+        redial: Callable[[], Awaitable[Probe]] | None = None,
         patience: float = 1.0,
+        content: Content | None = None,
     ) -> None:
         super().__init__(reader, writer, subject.num_pieces or 0, patience)
         self.subject = subject
-        self.peer_id = generate_peer_id(b"-PWCHK0-")
+        self.peer_id = generate_peer_id()
+        self.content = content
         self._redial = redial
 
     # What the torrent is
@@ -160,6 +167,8 @@ class Probe(Connection):
         Raises:
             Inconclusive: There is none to be had.
         """
+        if self._redial is None:
+            raise Inconclusive("a peer that connects to us can't be connected to")
         try:
             probe = await self._redial()
         except OSError as error:
@@ -353,6 +362,33 @@ class Probe(Connection):
             await self.fetch(self.last)
         else:
             await self.block(self.first_block(self.last))
+
+    # What cases for a leecher begin and end with
+
+    def lacking(self) -> list[int]:
+        """Returns the pieces that the peer has not said it has.
+
+        Raises:
+            Inconclusive: There are too few to ask it anything.
+        """
+        lacking = [index for index in range(self.num_pieces) if index not in self.pieces]
+        if len(lacking) < 2:
+            raise Inconclusive("not asked: it has almost everything already")
+        return lacking
+
+    def serve(self, asked: Request) -> Piece:
+        """Returns the block that answers a request."""
+        assert self.content is not None, "only a case for a leecher serves anything"
+        return Piece(asked.index, asked.begin, self.content(asked.index, asked.begin, asked.length))
+
+    async def requested(self, within: float = ANSWER) -> Request:
+        """Returns the next request.
+
+        Raises:
+            Closed: The connection ended.
+            Silent: None came in time.
+        """
+        return await self.wait_for(Request, within=within)
 
     # Encryption
 

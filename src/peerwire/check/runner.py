@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..cli.subject import Subject
     from .case import Case
 
-__all__ = ["JOBS", "Run", "Runner"]
+__all__ = ["JOBS", "Run", "Runner", "judge"]
 
 #: Cases asked side by side, unless told otherwise. A peer unchokes few at a time.
 JOBS: Final = 4
@@ -58,6 +58,23 @@ class Run:
         bad = {Verdict.FAIL} | ({Verdict.NON_STRICT, Verdict.INCONCLUSIVE} if strict else set())
         asked = any(self.count(each) for each in (Verdict.PASS, Verdict.NON_STRICT, Verdict.INFO))
         return bool(self.gone) or not asked or any(self.count(each) for each in bad)
+
+
+async def judge(case: Case, probe: Probe, result: Result) -> None:
+    """Asks a peer one thing, ends the connection, and fills in what came of it."""
+    try:
+        async with asyncio.timeout(case.deadline * max(1.0, probe.patience)):
+            result.observed = await case.ask(probe) or ""
+        result.verdict = Verdict.INFO if case.level is INFO else Verdict.PASS
+    except Judgement as judgement:
+        result.verdict, result.observed = judgement.verdict(case.level), str(judgement)
+    except TimeoutError:
+        result.observed = f"not to be told within {case.deadline:g} s"
+    except Exception as error:  # a mistake in a case says nothing about the peer
+        result.observed = f"the case is broken: {type(error).__name__}: {error}"
+    finally:
+        await probe.leave()
+        result.transcript = probe.transcript()
 
 
 class Runner:
@@ -128,7 +145,7 @@ class Runner:
             result.observed = f"not asked: {self._lost}"
             return result
         self._asking.add(case.id)
-        await self._judge(case, probe, result)
+        await judge(case, probe, result)
         await self._look_after(case, result)
         self._asking.discard(case.id)
         result.seconds = self._now - started
@@ -138,21 +155,6 @@ class Runner:
         """Gives the peer up: whoever is being asked now has done it."""
         self._lost = f"it can't be connected to: {error or 'nothing answers'}"
         self.run.gone = sorted(self._asking)
-
-    async def _judge(self, case: Case, probe: Probe, result: Result) -> None:
-        try:
-            async with asyncio.timeout(case.deadline * max(1.0, self._patience)):
-                result.observed = await case.ask(probe) or ""
-            result.verdict = Verdict.INFO if case.level is INFO else Verdict.PASS
-        except Judgement as judgement:
-            result.verdict, result.observed = judgement.verdict(case.level), str(judgement)
-        except TimeoutError:
-            result.observed = f"not to be told within {case.deadline:g} s"
-        except Exception as error:  # a mistake in a case says nothing about the peer
-            result.observed = f"the case is broken: {type(error).__name__}: {error}"
-        finally:
-            await probe.leave()
-            result.transcript = probe.transcript()
 
     async def _look_after(self, case: Case, result: Result) -> None:
         """Sees whether the peer is still there, and after a hostile case whether it serves."""

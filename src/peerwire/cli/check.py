@@ -1,7 +1,8 @@
 """Asks a peer, rule by rule, whether it follows the specifications.
 
-The peer serves a torrent; it is asked over a connection for each case. Some of what it is told is
-wrong on purpose: point this only at peers that you run yourself.
+The peer serves a torrent; it is asked over a connection for each case. With --leecher it fetches
+the torrent instead: it is to connect to HOST:PORT, and to come back after each case. Some of what
+it is told is wrong on purpose: point this only at peers that you run yourself.
 
 The verdicts are pass, non-strict (it departs from what it should do), fail, info (what it does is
 noted), not applicable and inconclusive (it could not be asked). The exit status is 1 if something
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..check.case import Verdict
-from ..check.cases import SEED_CASES
+from ..check.cases import LEECHER_CASES, SEED_CASES
+from ..check.leechers import LeecherRunner
 from ..check.page import page
 from ..check.report import Report, junit
 from ..check.runner import JOBS, Runner
 from ..errors import PeerWireError
+from ..swarm.events import written
+from ..torrent.storage import Storage, locate
 from . import arguments
 from .subject import Subject
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..check.case import Case, Result
+    from ..check.runner import Run
     from .output import Output
 
 EXAMPLE = "peerwire check 127.0.0.1:6881 debian.torrent --html report.html"
@@ -39,6 +44,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "torrent", metavar="TORRENT", nargs="?", help="the .torrent that the peer serves"
+    )
+    parser.add_argument(
+        "--leecher",
+        action="store_true",
+        help="listen on HOST:PORT, and ask who connects there to fetch the torrent",
+    )
+    parser.add_argument(
+        "--content",
+        metavar="PATH",
+        type=Path,
+        help="with --leecher: the content of the torrent, which the peer is given some of",
     )
     parser.add_argument("--list", action="store_true", help="list the cases and ask nobody")
     parser.add_argument(
@@ -86,7 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(args: argparse.Namespace, out: Output) -> int:
     """Runs the verb."""
-    cases = chosen(SEED_CASES, args.only, slow=args.slow)
+    known = LEECHER_CASES if args.leecher else SEED_CASES
+    cases = chosen(known, args.only, slow=args.slow)
     if args.list:
         for case in cases:
             out.result(_listed(case), f"{case.id:24} {case.level!s:7} {case.rule}")
@@ -101,6 +118,19 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     subject = Subject.read(args.torrent)
     if subject.num_pieces is None:
         raise PeerWireError("a .torrent is needed: without one nothing that comes can be judged")
+    if args.leecher and args.content is None:
+        out.error("what the leecher is given is missing: --content PATH")
+        return 2
+    ran = await (_ask_leecher if args.leecher else _ask_seed)(args, subject, cases, out)
+    report = Report.of(ran)
+    _summarize(report, out)
+    _write(args, [*earlier, report])
+    return int(ran.failed(strict=args.strict))
+
+
+async def _ask_seed(
+    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], out: Output
+) -> Run:
     host, port = args.address
     runner = Runner(
         host,
@@ -110,11 +140,25 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         patience=args.patience,
         on_result=lambda result: tell(result, out),
     )
-    ran = await runner.ask(cases)
-    report = Report.of(ran)
-    _summarize(report, out)
-    _write(args, [*earlier, report])
-    return int(ran.failed(strict=args.strict))
+    return await runner.ask(cases)
+
+
+async def _ask_leecher(
+    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], out: Output
+) -> Run:
+    if subject.metainfo is None:
+        raise PeerWireError("--leecher takes a torrent that has a v1 side")
+    content = locate(subject.metainfo, args.content)
+    with Storage(subject.metainfo, content.parent, content=content) as storage:
+        runner = LeecherRunner(
+            subject,
+            storage.read,
+            patience=args.patience,
+            on_result=lambda result: tell(result, out),
+        )
+        port = await runner.listen(*args.address)
+        out.note(f"waiting for a leecher on {written((args.address[0], port))}")
+        return await runner.ask(cases)
 
 
 def _write(args: argparse.Namespace, reports: Sequence[Report]) -> None:

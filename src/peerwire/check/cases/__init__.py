@@ -11,6 +11,7 @@ from .extended import CASES as EXTENDED
 from .fast import CASES as FAST
 from .handshake import CASES as HANDSHAKE
 from .hashes import CASES as HASHES
+from .leecher import CASES as LEECHER
 from .messages import CASES as MESSAGES
 from .metadata import CASES as METADATA
 from .robustness import CASES as ROBUSTNESS
@@ -18,7 +19,7 @@ from .robustness import CASES as ROBUSTNESS
 if TYPE_CHECKING:
     from ..case import Case
 
-__all__ = ["SEED_CASES"]
+__all__ = ["LEECHER_CASES", "SEED_CASES"]
 
 #: The cases for a peer that serves the whole torrent.
 SEED_CASES: tuple[Case, ...] = (
@@ -33,3 +34,6 @@ SEED_CASES: tuple[Case, ...] = (
     *ENCRYPTION,
     *ROBUSTNESS,
 )
+
+#: The cases for a peer that connects to us and fetches the torrent.
+LEECHER_CASES: tuple[Case, ...] = LEECHER
