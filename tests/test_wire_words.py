@@ -96,6 +96,14 @@ def test_the_time_is_the_latest_that_was_told():
     assert wire.now == 7.0
 
 
+def test_a_wire_that_is_not_about_v2_holds_no_table_for_it():
+    """There may be thousands of them, idle, that never need one."""
+    wire = open_wire()
+    wire.next_timer()
+    wire.handle_timer(1.0)
+    assert wire._hash_requests is None
+
+
 @pytest.mark.parametrize("ours", [NO_BITS, Reserved.FAST])
 @pytest.mark.parametrize("theirs", [NO_BITS, Reserved.FAST])
 def test_the_fast_extension_takes_two(ours, theirs):
