@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 #: Seconds that a case may take, waiting for a place among those who are unchoked included.
-DEADLINE: Final = 30.0
+DEADLINE: Final = 60.0
 
 #: What asks a peer: it returns what is worth a note, or None.
 Ask: TypeAlias = "Callable[[Probe], Awaitable[str | None]]"

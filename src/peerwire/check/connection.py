@@ -35,8 +35,12 @@ __all__ = ["ANSWER", "Connection", "Silent"]
 
 M = TypeVar("M", bound=Message)
 
-#: Seconds in which a peer on the same machine has answered, or closed what it does not bear.
-ANSWER: Final = 3.0
+#: Seconds in which a peer has answered. No BEP says how soon; Transmission 3 gathers what is not
+#: urgent for ten.
+ANSWER: Final = 12.0
+
+#: Seconds in which a peer has closed a connection that it does not bear.
+CLOSING: Final = 4.0
 
 #: The longest message taken from the peer that is asked, and the most of it all.
 MAX_MESSAGE: Final = 4 * 1024 * 1024
@@ -306,7 +310,7 @@ class Connection:
             pass
         return came
 
-    async def closes(self, within: float = ANSWER) -> None:
+    async def closes(self, within: float = CLOSING) -> None:
         """Waits for the peer to end the connection.
 
         Raises:
@@ -350,6 +354,7 @@ class Connection:
             raise Inconclusive(f"it sends more than {MAX_HEARD >> 20} MiB")
         if raw:
             self._raw += data
+            self._log("<", data)
         else:
             self._take(data)
         return True

@@ -54,12 +54,12 @@ LENGTHS = Cases("bep6/lengths", "BEP 6")
 Key = tuple[int, int, int]
 
 
-def key(message: Request | Reject) -> Key:
+def key(message: Request) -> Key:
     """Returns what tells requests apart."""
     return message.index, message.begin, message.length
 
 
-async def answers(probe: Probe, asked: Sequence[Request], seconds: float) -> Counter[Key]:
+async def answers(probe: Probe, asked: Sequence[Request]) -> Counter[Key]:
     """Returns how often each request is answered, with a block or a reject.
 
     Raises:
@@ -67,18 +67,28 @@ async def answers(probe: Probe, asked: Sequence[Request], seconds: float) -> Cou
     """
     keys = {key(each) for each in asked}
     came: Counter[Key] = Counter()
-    for message in await probe.quiet(seconds):
-        match message:
-            case Piece(index, begin, block):
-                answered = index, begin, len(block)
-            case Reject():
-                answered = key(message)
-            case _:
-                continue
-        if answered not in keys:
-            raise Deviates(f"it says {message}, for which nobody asked")
-        came[answered] += 1
+    try:
+        while keys - came.keys():
+            _count(await probe.wait_for((Piece, Reject)), keys, came)
+    except (Silent, Closed):
+        return came
+    for message in await probe.quiet(1):  # more than were due, perhaps
+        if isinstance(message, Piece | Reject):
+            _count(message, keys, came)
     return came
+
+
+def _count(message: Message, keys: set[Key], came: Counter[Key]) -> None:
+    match message:
+        case Piece(index, begin, block):
+            answered = index, begin, len(block)
+        case Reject(index, begin, length):
+            answered = index, begin, length
+        case _:
+            return
+    if answered not in keys:
+        raise Deviates(f"it says {message}, for which nobody asked")
+    came[answered] += 1
 
 
 def once_each(asked: Sequence[Request], came: Counter[Key]) -> None:
@@ -198,7 +208,7 @@ async def exactly_once(probe: Probe) -> None:
     everything = [each for index in range(probe.num_pieces) for each in probe.blocks(index)[:2]]
     asked = everything[:16]
     probe.say(*asked)
-    once_each(asked, await answers(probe, asked, 2))
+    once_each(asked, await answers(probe, asked))
 
 
 @ANSWERS.case(
@@ -213,7 +223,7 @@ async def of_a_cancel(probe: Probe) -> str:
     await probe.unchoked()
     asked = probe.first_block()
     probe.say(asked, Cancel(asked.index, asked.begin, asked.length))
-    once_each([asked], await answers(probe, [asked], 2))
+    once_each([asked], await answers(probe, [asked]))
     return next(f"with a {m.name}" for m in probe.heard if isinstance(m, Piece | Reject))
 
 
@@ -229,7 +239,7 @@ async def of_who_loses_interest(probe: Probe) -> None:
     await probe.unchoked()
     asked = [probe.first_block(index) for index in range(min(8, probe.num_pieces))]
     probe.say(*asked, NotInterested())
-    once_each(asked, await answers(probe, asked, 2))
+    once_each(asked, await answers(probe, asked))
 
 
 @ANSWERS.case(
@@ -282,7 +292,7 @@ async def names_the_request(probe: Probe) -> None:
         raise NotApplicable("it does not choke us, or allows all pieces fast")
     asked = [Request(index, begin, 1024) for begin in (0, 1024, 4096)]
     probe.say(*asked)
-    came = await answers(probe, asked, 2)
+    came = await answers(probe, asked)
     if not came:
         raise Inconclusive("it rejects nothing")
     once_each(asked, came)
