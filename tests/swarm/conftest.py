@@ -184,7 +184,7 @@ async def tidy(clock):
     gc.collect()  # "exception was never retrieved" and ResourceWarning come from finalizers
     assert complaints == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert not [thread.name for thread in threading.enumerate() if "peerwire" in thread.name]
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("peerwire-disk")]
 
 
 @pytest.fixture
