@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOAK_SECONDS ?= 60
 
-.PHONY: demo test unit coverage mutation lint format interop soak bench lowest fuzz clean generate docs
+.PHONY: demo test unit coverage mutation lint format interop soak bench conformance lowest fuzz clean generate docs
 
 demo: $(STAMP)  ## move 64 MiB between two peers on loopback
 	$(BIN)/peerwire demo
@@ -54,6 +54,9 @@ bench: $(STAMP)  ## every figure, beside the clients that are installed here; sa
 	$(BIN)/python -m bench $(if $(filter quick,$(BENCH)),--quick,--json $(FIGURES).json --svg $(FIGURES).svg)
 
 FIGURES := docs/topics/performance
+
+conformance: $(STAMP)  ## the clients that are installed here, asked rule by rule; says which are missing
+	$(BIN)/python -m tests.check docs/conformance $(CONFORMANCE)
 
 lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
 	$(VENV)-lowest/bin/python -m pytest -q -n auto -m "not interop" \

@@ -65,7 +65,7 @@ def main() -> int:
             print(f"{name} ...", flush=True)
             try:
                 ask(name, torrent, content, scratch, args.out, "--jobs", args.jobs)
-            except ClientFailed as problem:
+            except (ClientFailed, subprocess.TimeoutExpired) as problem:
                 print(f"{name}: left out: {problem}")
     there = [args.out / f"{name}.jsonl" for name in SEEDS]
     merged = [word for path in there if path.exists() for word in ("--merge", path)]

@@ -334,7 +334,7 @@ class Connection:
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        if self.ended is None:
+        if self.ended is None and not self._writer.transport.is_closing():
             self._writer.write(data)
 
     async def _read(self, until: float, *, raw: bool = False) -> bool:

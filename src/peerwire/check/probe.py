@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..cli.subject import Subject
     from ..extensions.handshake import ExtendedHandshake
 
-__all__ = ["ANSWER", "BLOCK", "PLAIN", "Content", "Probe", "Silent", "dial", "source_address"]
+__all__ = ["ANSWER", "BLOCK", "PLAIN", "UNCHOKE", "Content", "Probe", "Silent", "dial"]
 
 #: Seconds for a place among those who are unchoked. Transmission looks for one every ten.
 UNCHOKE: Final = 13.0
@@ -198,6 +198,15 @@ class Probe(Connection):
         if announce and Reserved.FAST in reserved & heard.reserved:
             self.say(HaveNone())
         return heard
+
+    async def answers_others(self) -> None:
+        """Sees that a right handshake is answered, before a wrong one is said here.
+
+        Raises:
+            Inconclusive: It is not.
+        """
+        async with self.another() as other:
+            await other.open()
 
     async def ready(self, reserved: Reserved = PLAIN) -> None:
         """Exchanges handshakes, is interested, and waits to be unchoked.

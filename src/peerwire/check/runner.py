@@ -163,8 +163,8 @@ class Runner:
         except OSError as error:
             if not self._lost:
                 self._lose(error)
-            if self.run.gone == [case.id]:
-                result.verdict = Verdict.FAIL
+            alone = self.run.gone == [case.id]  # else it may have been another's doing
+            result.verdict = Verdict.FAIL if alone else Verdict.INCONCLUSIVE
             result.observed = f"after {', '.join(self.run.gone)} the peer was gone"
             return
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...messages import Cancel, Choke, Interested, Piece, Reject, Request, Unchoke
-from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
-from ..probe import BLOCK, Probe, Silent
+from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
+from ..probe import BLOCK, UNCHOKE, Probe, Silent
 
 __all__ = ["CASES"]
 
@@ -52,11 +52,12 @@ async def what_becomes_of(probe: Probe, asked: Request, within: float = 2.0) -> 
 async def serves_nobody_choked(probe: Probe) -> None:
     await probe.open()
     probe.say(probe.first_block(), Interested())
-    for message in await probe.quiet(2):
-        if isinstance(message, Unchoke):
-            return
-        if isinstance(message, Piece):
-            raise Deviates("it serves a block to a peer that it chokes")
+    try:
+        came = await probe.wait_for((Unchoke, Piece), within=UNCHOKE)
+    except Silent:
+        raise Inconclusive("it neither serves the block nor unchokes") from None
+    if isinstance(came, Piece):
+        raise Deviates("it serves a block to a peer that it chokes")
 
 
 @CHOKING.case(

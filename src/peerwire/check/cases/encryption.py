@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CASES"]
 
 CASES = Cases("mse/handshake", "MSE, as deployed")
-BROKEN = Cases("mse/broken", "MSE, as deployed")
+BROKEN = Cases("mse/broken", "MSE, as deployed", hostile=True)
 case = CASES.case
 
 RC4: Final = CryptoMethod.RC4

@@ -30,6 +30,7 @@ async def is_refused(probe: Probe, start: bytes) -> None:
     Raises:
         Lax: It takes it for an encrypted handshake, which looks like noise, and waits for more.
     """
+    await probe.answers_others()
     probe.opaque = True
     probe.write(start + bytes(NOISE))
     try:
@@ -74,6 +75,7 @@ async def the_same_torrent(probe: Probe) -> None:
     expects="the connection is closed",
 )
 async def of_another_torrent(probe: Probe) -> None:
+    await probe.answers_others()
     probe.say(probe.greeting(info_hash=os.urandom(20)))
     await probe.closes()
 

@@ -11,7 +11,7 @@ from ...handshake import Reserved
 from ...hashes import HashRange
 from ...messages import Hashes, HashReject, HashRequest
 from ...torrent import merkle
-from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
+from ..case import INFO, MUST, Cases, Closed, Deviates, NotApplicable
 from ..probe import Probe, Silent
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ async def not_offered(probe: Probe) -> None:
 
 @UPGRADE.case(
     3,
-    SHOULD,
+    INFO,
     section="BEP 52, peer messages",
     rule="Hash messages are of v2: on a connection that is not, nobody says them.",
     does="asks for hashes on a connection of v1",
@@ -220,7 +220,7 @@ async def without_v2(probe: Probe) -> str:
     except Silent:
         return "it ignores the request"
     if isinstance(came, Hashes):
-        raise Deviates("it answers with hashes of a file that there is not")
+        return "it answers with hashes of a file that there is not"
     return "it rejects the request"
 
 
