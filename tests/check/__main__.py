@@ -70,7 +70,7 @@ def main() -> int:
     there = [args.out / f"{name}.jsonl" for name in SEEDS]
     merged = [word for path in there if path.exists() for word in ("--merge", path)]
     command = [sys.executable, "-m", "peerwire", "check", *merged]
-    done = subprocess.run([*command, "--html", args.out / "index.html"], check=False)
+    done = subprocess.run([*command, "--html", args.out / "grid.html"], check=False)
     return done.returncode
 
 

@@ -104,6 +104,7 @@ class Runner:
         self._jobs, self._patience = jobs, patience
         self._on_result = on_result
         self._asking: set[str] = set()
+        self._last: list[str] = []  # the id of the case that was asked last
         self._lost = ""  # why nobody is asked any more
 
     async def ask(self, cases: Sequence[Case]) -> Run:
@@ -148,13 +149,14 @@ class Runner:
         await judge(case, probe, result)
         await self._look_after(case, result)
         self._asking.discard(case.id)
+        self._last = [case.id]
         result.seconds = self._now - started
         return result
 
     def _lose(self, error: OSError) -> None:
-        """Gives the peer up: whoever is being asked now has done it."""
+        """Gives the peer up: what is asked now, or was asked last, has done it."""
         self._lost = f"it can't be connected to: {error or 'nothing answers'}"
-        self.run.gone = sorted(self._asking)
+        self.run.gone = sorted(self._asking) or self._last
 
     async def _look_after(self, case: Case, result: Result) -> None:
         """Sees whether the peer is still there, and after a hostile case whether it serves."""
