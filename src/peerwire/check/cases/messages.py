@@ -80,7 +80,7 @@ async def in_single_bytes(probe: Probe) -> None:
 async def in_one_segment(probe: Probe) -> None:
     await probe.ready()
     asked = probe.first_block()
-    probe.say(KeepAlive(), NotInterested(), Interested(), Choke(), Unchoke(), KeepAlive(), asked)
+    probe.say(KeepAlive(), Interested(), Choke(), Unchoke(), Interested(), KeepAlive(), asked)
     await probe.answer(asked)
 
 
