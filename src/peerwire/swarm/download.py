@@ -157,6 +157,7 @@ class Download:
         self._whole: deque[tuple[int, memoryview]] = deque()  # and not yet on their way to disk
         self._spare: list[memoryview] = []  # of one piece each
         self._writes: set[asyncio.Task[None]] = set()
+        self._writers = 0  # those of them that will look at `_whole` once more
         self._refilling: asyncio.Handle | None = None  # there once everybody is to be asked
         self._loop = asyncio.get_running_loop()
 
@@ -262,7 +263,8 @@ class Download:
             memory = self._incoming.pop(index).memory
             self._unwritten += len(memory)
             self._whole.append((index, memory))
-            if len(self._writes) < WRITERS:
+            if self._writers < WRITERS:
+                self._writers += 1
                 task = self._loop.create_task(self._write())
                 self._writes.add(task)
                 task.add_done_callback(self._writes.discard)
@@ -394,24 +396,29 @@ class Download:
 
     async def _write(self) -> None:
         """Verifies and writes whole pieces while there are any, several in one go."""
-        while self._whole:
-            pieces, size = [], 0
-            while self._whole and size < WRITE_BYTES:
-                pieces.append(self._whole.popleft())
-                size += len(pieces[-1][1])
-            try:
-                right = await self._disk.write_pieces(pieces)
-            except StorageError as error:
-                self._on_failure(error)
-                return
-            finally:
-                held_up = self._unwritten >= MAX_UNWRITTEN
-                self._unwritten -= size
-            for (index, memory), good in zip(pieces, right, strict=True):
-                self._finish(index, memory, good)
-                self._recycle(memory)
-            if held_up or not all(right):
-                self._refill_all_soon()
+        try:
+            while self._whole:
+                await self._write_some()
+        except StorageError as error:
+            self._on_failure(error)
+        finally:
+            self._writers -= 1
+
+    async def _write_some(self) -> None:
+        pieces, size = [], 0
+        while self._whole and size < WRITE_BYTES:
+            pieces.append(self._whole.popleft())
+            size += len(pieces[-1][1])
+        try:
+            right = await self._disk.write_pieces(pieces)
+        finally:
+            held_up = self._unwritten >= MAX_UNWRITTEN
+            self._unwritten -= size
+        for (index, memory), good in zip(pieces, right, strict=True):
+            self._finish(index, memory, good)
+            self._recycle(memory)
+        if held_up or not all(right):
+            self._refill_all_soon()
 
     def _memory(self, index: int) -> memoryview:
         """Returns memory for a piece, whatever is in it now."""
