@@ -95,10 +95,10 @@ class Told(Wire):
         self.spoken = b""
         super().__init__(*args, **options)
 
-    def data_to_send(self):
-        data = super().data_to_send()
-        self.spoken += data
-        return data
+    def buffers_to_send(self):
+        buffers = super().buffers_to_send()
+        self.spoken += b"".join(buffers)
+        return buffers
 
 
 @pytest.mark.parametrize("size", [None, 1, 100])
