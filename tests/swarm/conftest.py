@@ -184,7 +184,8 @@ async def tidy(clock):
     gc.collect()  # "exception was never retrieved" and ResourceWarning come from finalizers
     assert complaints == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("peerwire-disk")]
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith("peerwire-disk")]
 
 
 @pytest.fixture
