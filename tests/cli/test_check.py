@@ -9,6 +9,8 @@ import pytest
 from peerwire.check import SEED_CASES
 from peerwire.cli.check import chosen
 
+from .conftest import wait_until
+
 HANDSHAKES = "bep3/handshake"
 
 
@@ -90,3 +92,49 @@ def test_as_objects(start, cli, sample):
     assert summary["verdicts"]["pass"] == 1
     assert summary["client"].startswith("peerwire")
     json.dumps(summary)
+
+
+def test_files_of_results(start, cli, sample, tmp_path):
+    seed = start("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    where = f"127.0.0.1:{seed.port()}"
+    earlier, page, junit = tmp_path / "x.jsonl", tmp_path / "x.html", tmp_path / "x.xml"
+    only = ("--only", f"{HANDSHAKES}/2")
+    earlier.write_text(cli("check", where, sample.torrent, "--json", *only).out)
+    files = ("--html", page, "--junit", junit, "--merge", earlier)
+    assert cli("check", where, sample.torrent, *only, *files).status == 0
+    assert page.read_text().count("<article") == 2
+    assert junit.read_text().count("<testcase") == 2
+    page.unlink()
+    assert cli("check", "--merge", earlier, "--html", page).status == 0
+    assert page.read_text().count("<article") == 1
+
+
+def test_what_is_merged_has_to_be_results(cli, tmp_path):
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    said = cli("check", "--merge", other, "--html", tmp_path / "x.html")
+    assert said.status == 1
+    assert "other.json: line 1" in said.err
+
+
+@pytest.mark.parametrize("factor", ["0", "x", "1000"])
+def test_a_patience_that_is_none(cli, factor):
+    assert cli("check", "--list", "--patience", factor).status == 2
+
+
+def test_a_leecher_is_given_content(cli, sample):
+    said = cli("check", "127.0.0.1:0", sample.torrent, "--leecher")
+    assert said.status == 2
+    assert "--content PATH" in said.err
+
+
+def test_a_leecher(start, sample, tmp_path):
+    words = ("--leecher", "--content", sample.content, "--only", "bep3/leecher/1", "--json")
+    check = start("check", "127.0.0.1:0", sample.torrent, *words)
+    wait_until(lambda: "waiting for a leecher" in check.err)
+    port = check.err.splitlines()[0].rpartition(":")[2]
+    start("get", sample.torrent, "--peer", f"127.0.0.1:{port}", "-o", tmp_path / "out")
+    assert check.process.wait(30) == 0
+    case, summary = (json.loads(line) for line in check.out.splitlines())
+    assert (case["id"], case["verdict"]) == ("bep3/leecher/1", "pass")
+    assert summary["client"].startswith("peerwire")

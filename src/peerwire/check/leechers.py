@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from ..handshake import PROTOCOL
 from .case import Result, Verdict
 from .probe import Probe
 from .runner import Run, judge
@@ -75,7 +76,9 @@ class LeecherRunner:
                     try:
                         await self._ask(case, result)
                     except TimeoutError:
-                        missing = f"nobody connects for {self._wait * self._patience:g} s"
+                        missing = (
+                            f"nobody connects in the clear for {self._wait * self._patience:g} s"
+                        )
                 if missing:
                     result.observed = f"not asked: {missing}"
                 self.run.results.append(result)
@@ -88,7 +91,7 @@ class LeecherRunner:
 
     async def _ask(self, case: Case, result: Result) -> None:
         async with asyncio.timeout(self._wait * self._patience):
-            probe = await self._coming.get()
+            probe = await self._next()
         started = asyncio.get_running_loop().time()
         self._asking = True
         await judge(case, probe, result)
@@ -98,6 +101,14 @@ class LeecherRunner:
         if told or (probe.theirs is not None and not self.run.client):
             assert probe.theirs is not None
             self.run.client = told or probe.theirs.client
+
+    async def _next(self) -> Probe:
+        """Returns the next connection in the clear: who begins with encryption tries both."""
+        while True:
+            probe = await self._coming.get()
+            if PROTOCOL.startswith((await probe.bytes_heard(len(PROTOCOL)))[: len(PROTOCOL)]):
+                return probe
+            await probe.leave()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._asking or not self._coming.empty():
