@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MetainfoError, RequestRejected, RequestTimeout, StorageError
 from ..limits import BLOCK_LENGTH
+from ..torrent.padding import Padding
 from .admission import Sender
 from .events import PieceCorrupt, PieceVerified
 from .evidence import Evidence
@@ -142,6 +143,7 @@ class Download:
         on_failure: Callable[[StorageError | MetainfoError], None],
     ) -> None:
         self._metainfo = metainfo
+        self._padding = Padding(metainfo)
         self._disk = disk
         self._picker = picker
         self._on_verified = on_verified
@@ -421,10 +423,13 @@ class Download:
             self._refill_all_soon()
 
     def _memory(self, index: int) -> memoryview:
-        """Returns memory for a piece, whatever is in it now."""
+        """Returns memory for a piece: what is asked for will be written over what is in it."""
         size = self._metainfo.piece_size(index)
         if self._spare and len(self._spare[-1]) == size:
-            return self._spare.pop()
+            memory = self._spare.pop()
+            content = self._padding.content_size(index)
+            memory[content:] = bytes(size - content)  # nobody is asked for zeros (BEP 47)
+            return memory
         return memoryview(bytearray(size))
 
     def _recycle(self, memory: memoryview) -> None:
