@@ -158,7 +158,7 @@ class Dialled:
         await peer.ready()
         self._neighbour = Neighbour(peer)
         await self._neighbour.fetch()
-        self._known = set(self._server._connected)
+        self._known = set(self._server._connected.values())
 
     async def _let_in(self) -> Stranger:
         loop = asyncio.get_running_loop()
@@ -170,8 +170,8 @@ class Dialled:
         else:
             await loop.create_connection(lambda: stranger, HOST, self._server.port)
         self._stack.callback(stranger.close)
-        await until(lambda: self._server._connected - self._known)
-        (self._peer,) = self._server._connected - self._known
+        await until(lambda: set(self._server._connected.values()) - self._known)
+        (self._peer,) = set(self._server._connected.values()) - self._known
         return stranger
 
     async def _meanwhile(self) -> None:
