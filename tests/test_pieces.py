@@ -390,6 +390,15 @@ def test_a_set_of_unknown_size_grows_and_then_settles():
     pieces.set_size(101)
 
 
+def test_a_set_that_was_wider_than_its_size_is_cut_to_it():
+    pieces = PieceSet(None, [0, 24])
+    pieces &= {0}
+    pieces.set_size(21)
+    assert bytes(pieces) == b"\x80\0\0"
+    assert list(pieces) == [0]
+    assert list(pieces | {20}) == [0, 20]
+
+
 def test_a_piece_beyond_the_size_is_found_when_the_size_is():
     pieces = PieceSet(None, [3, 100, 100_000])
     with pytest.raises(ValueError, match="the bit of piece 100000 is set, and there are 50 pieces"):

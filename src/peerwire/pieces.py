@@ -380,6 +380,9 @@ class PieceSet(MutableSet[int]):
 
     def _assign(self, value: int, width: int) -> None:
         """Become the set that `_value` would tell as this number."""
+        if self._size is not None and width > _bytes_for(self._size):
+            value >>= 8 * (width - _bytes_for(self._size))  # it was wider while that was unknown
+            width = _bytes_for(self._size)
         self._inverted = value < 0
         if self._inverted:
             value = ~value
