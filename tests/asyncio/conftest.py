@@ -11,6 +11,7 @@ import pytest
 
 from peerwire import Peer, Reserved, Server, connect, serve
 
+from ..garbage import light  # noqa: F401 - a fixture
 from .raw import INFO_HASH, Raw, greeting, small_socket, turns
 
 

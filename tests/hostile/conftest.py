@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ..garbage import light
 from ..swarm.conftest import clock, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from ..swarm.conftest import Clock
 
 __all__ = ["clock", "light", "stack", "tidy"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def light() -> Iterator[None]:
-    """Lets the collection of garbage after each test pass over what was there before all of them.
-
-    That is a hundred thousand objects of modules and cases, and a thousand times to look at them.
-    """
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

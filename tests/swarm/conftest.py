@@ -25,6 +25,7 @@ from peerwire.torrent.metainfo import Metainfo
 from peerwire.torrent.storage import Storage
 
 from ..asyncio.raw import Raw, greeting
+from ..garbage import light  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
