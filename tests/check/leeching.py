@@ -1,0 +1,145 @@
+"""Asks a client that downloads: it is started anew, with nothing, for each case.
+
+A leecher that was told something wrong may ban us, and one that has got a piece asks no more for
+it. Whoever has just started can be asked everything, in any order and side by side.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import TYPE_CHECKING, Final
+
+from tests.interop.clients import CLIENTS, Peerwire
+from tests.interop.process import compile_jail
+
+from peerwire.check import LEECHER_CASES, LeecherRunner, Result, Verdict
+from peerwire.check.report import Report
+from peerwire.check.runner import Run
+from peerwire.cli.subject import Subject
+from peerwire.torrent.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.interop.clients import Client
+    from tests.interop.clients.base import Encryption
+
+    from peerwire.check import Case
+    from peerwire.check.probe import Content
+
+LEECHERS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS
+
+HOST: Final = "127.0.0.1"
+
+#: Clients that run side by side, unless told otherwise.
+JOBS: Final = 3
+
+#: Seconds in which a client that was just started has to connect, and for all of it.
+WAIT: Final = 40.0
+TIMEOUT: Final = 1200.0
+
+
+def ask(
+    name: str,
+    torrent: Path,
+    content: Path,
+    scratch: Path,
+    out: Path,
+    *,
+    cases: Sequence[Case] = LEECHER_CASES,
+    jobs: int = JOBS,
+) -> Report:
+    """Asks one client all there is to ask a leecher, and writes it to OUT/NAME-leecher.jsonl.
+
+    It takes some minutes, and twenty at the most; what is left then is inconclusive.
+
+    Args:
+        name: One of `LEECHERS`.
+        torrent: A .torrent with a v1 side, with a dozen pieces or more of two blocks.
+        content: Its content, which the client is given some of.
+        scratch: A folder for the client's homes, settings, logs and downloads.
+        out: The folder of results.
+        cases: What to ask.
+        jobs: Clients that run side by side.
+
+    Raises:
+        ClientFailed: The client does not start.
+    """
+    home = scratch / f"{name}-leecher"
+    home.mkdir()
+    report = Report.of(asyncio.run(_ask_all(name, torrent, content, home, cases, jobs)))
+    lines = map(json.dumps, [*report.results, report.summary()])
+    (out / f"{name}-leecher.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    return report
+
+
+async def _ask_all(
+    name: str, torrent: Path, content: Path, home: Path, cases: Sequence[Case], jobs: int
+) -> Run:
+    subject = Subject.read(str(torrent))
+    assert subject.metainfo is not None, "a leecher's torrent has a v1 side"
+    jail = compile_jail(home)
+    runs: dict[str, Run] = {}
+    waiting = list(reversed(cases))
+    with Storage(subject.metainfo, content.parent, content=content) as storage:
+
+        async def work() -> None:
+            while waiting:
+                case = waiting.pop()
+                own = home / case.id.replace("/", "-")
+                # Who can, connects in the clear but where it is encryption that is asked about.
+                encryption: Encryption = "prefer" if case.id.startswith("mse/") else "off"
+                client = LEECHERS[name](own / "home", jail, encryption=encryption)
+                runs[case.id] = await _ask(case, client, own, torrent, subject, storage.read)
+
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                await asyncio.gather(*(work() for _ in range(jobs)))
+        except TimeoutError:
+            pass
+    return _joined(cases, runs)
+
+
+async def _ask(
+    case: Case, client: Client, own: Path, torrent: Path, subject: Subject, content: Content
+) -> Run:
+    """Starts the client, asks it one thing, and ends it.
+
+    Raises:
+        ClientFailed: It does not start.
+    """
+    runner = LeecherRunner(subject, content, wait=WAIT)
+    address = HOST, await runner.listen(HOST, 0)
+    folder, over = own / "downloads", threading.Event()
+    folder.mkdir(parents=True)
+
+    def run() -> None:
+        with client.leech(torrent, folder, address):
+            over.wait()
+
+    asking = asyncio.create_task(runner.ask([case]))
+    running = asyncio.create_task(asyncio.to_thread(run))
+    try:
+        await asyncio.wait([asking, running], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        over.set()
+        if running.done():  # it could not be started: nobody will connect
+            asking.cancel()
+        await running
+    return await asking
+
+
+def _joined(cases: Sequence[Case], runs: dict[str, Run]) -> Run:
+    """Returns one run of all cases, in their order."""
+    late = f"not asked: {TIMEOUT:g} s were over"
+    results = [
+        runs[case.id].results[0]
+        if case.id in runs
+        else Result(case=case, verdict=Verdict.INCONCLUSIVE, observed=late)
+        for case in cases
+    ]
+    names = [run.client for run in runs.values()]
+    return Run(results, max(names, key=len, default=""))
