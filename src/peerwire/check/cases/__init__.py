@@ -15,6 +15,7 @@ from .leecher import CASES as LEECHER
 from .messages import CASES as MESSAGES
 from .metadata import CASES as METADATA
 from .robustness import CASES as ROBUSTNESS
+from .upgrade import CASES as UPGRADE
 
 if TYPE_CHECKING:
     from ..case import Case
@@ -31,6 +32,7 @@ SEED_CASES: tuple[Case, ...] = (
     *METADATA,
     *EXTENDED,
     *HASHES,
+    *UPGRADE,
     *ENCRYPTION,
     *ROBUSTNESS,
 )
