@@ -65,16 +65,12 @@ function seed () {
   }).listen(port, HOST, () => console.log('ready'))
 }
 
+// What the library leaves to its application is done as webtorrent does it: interest follows what
+// the other has, only that is asked for, a piece with a wrong hash is asked for again.
 function leech () {
   const content = Buffer.alloc(size)
-  const queue = []
-  const missing = Array.from({ length: numPieces }, (_, index) => Math.ceil(lengthOf(index) / BLOCK))
-  for (let index = 0; index < numPieces; index++) {
-    for (let begin = 0; begin < lengthOf(index); begin += BLOCK) {
-      queue.push([index, begin, Math.min(BLOCK, lengthOf(index) - begin)])
-    }
-  }
-  let complete = 0
+  const missing = new Map() // piece -> its blocks that are to be asked for, and how many are to come
+  for (let index = 0; index < numPieces; index++) expect(index)
 
   const socket = connect(port, HOST)
   const wire = attach(socket, 'tcpOutgoing')
@@ -84,38 +80,56 @@ function leech () {
     wire.once('crypto-handshake', greet)
     wire.startEncryption(infoHash)
   }
-  wire.once('handshake', () => {
+  wire.once('handshake', hash => {
+    if (hash !== infoHash) return socket.destroy()
     if (wire.hasFast) wire.haveNone()
-    wire.interested()
   })
-  wire.on('unchoke', ask)
+  for (const event of ['bitfield', 'have', 'have-all', 'unchoke']) wire.on(event, look)
   socket.on('close', () => {
-    console.log(complete, 'of', numPieces, 'pieces')
-    process.exit(complete === numPieces ? 0 : 1)
+    console.log(numPieces - missing.size, 'of', numPieces, 'pieces')
+    process.exit(missing.size ? 1 : 0)
   })
 
-  function ask () {
-    while (!wire.peerChoking && wire.requests.length < PIPELINE && queue.length) {
-      const [index, begin, length] = queue.shift()
+  function expect (index) {
+    const blocks = []
+    for (let begin = 0; begin < lengthOf(index); begin += BLOCK) {
+      blocks.push([begin, Math.min(BLOCK, lengthOf(index) - begin)])
+    }
+    missing.set(index, { unasked: blocks, coming: blocks.length })
+  }
+
+  function look () {
+    const wanted = [...missing.keys()].filter(index => wire.peerPieces.get(index))
+    if (wanted.length) wire.interested()
+    else wire.uninterested()
+    for (const index of wanted) ask(index)
+  }
+
+  function ask (index) {
+    const { unasked } = missing.get(index)
+    const pipeline = Math.min(PIPELINE, wire.peerExtendedHandshake.reqq || PIPELINE)
+    while (!wire.peerChoking && wire.requests.length < pipeline && unasked.length) {
+      const [begin, length] = unasked.shift()
       wire.request(index, begin, length, (error, block) => {
-        if (error) return queue.push([index, begin, length])
+        if (error) return unasked.push([begin, length])
         store(index, begin, block)
-        ask()
+        look()
       })
     }
   }
 
   function store (index, begin, block) {
     content.set(block, index * pieceSize + begin)
-    if (--missing[index]) return
+    if (--missing.get(index).coming) return
     const start = index * pieceSize
     const expected = Buffer.from(info.pieces).subarray(20 * index, 20 * index + 20).toString('hex')
     if (sha1(content.subarray(start, start + lengthOf(index))) !== expected) {
       console.log('piece', index, 'does not match its hash')
-      return process.exit(1)
+      return expect(index)
     }
+    missing.delete(index)
     wire.have(index)
-    if (++complete < numPieces) return
+    if (missing.size) return
     mkdirSync(path, { recursive: true })
     writeFileSync(join(path, Buffer.from(info.name).toString()), content)
     socket.end()
