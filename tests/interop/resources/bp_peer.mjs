@@ -14,6 +14,11 @@ const HOST = '127.0.0.1'
 const BLOCK = 16 * 1024
 const PIPELINE = 64
 
+// What WebTorrent adds to the library: the longest request that it answers, and how long, in
+// milliseconds, it waits for a handshake. A request that no piece has room for is an error.
+const LONGEST_REQUEST = 128 * 1024
+const HANDSHAKE_TIMEOUT = 25_000
+
 const [role, torrentPath, path, port, encryption] = process.argv.slice(2)
 const { info } = bencode.decode(readFileSync(torrentPath))
 const infoHash = sha1(bencode.encode(info))
@@ -42,6 +47,23 @@ function attach (socket, type) {
   return wire
 }
 
+// Either end of the one is the end of the other, and of a peer that does not say who it is.
+function tie (socket, wire) {
+  const waiting = setTimeout(() => socket.destroy(), HANDSHAKE_TIMEOUT)
+  wire.once('handshake', () => clearTimeout(waiting))
+  for (const event of ['end', 'finish', 'close', 'error']) {
+    wire.once(event, () => socket.destroy())
+    socket.once(event, () => {
+      clearTimeout(waiting)
+      wire.destroy()
+    })
+  }
+}
+
+function isThere (index, begin, length) {
+  return index >= 0 && index < numPieces && begin >= 0 && length > 0 && begin + length <= lengthOf(index)
+}
+
 function seed () {
   const content = readFileSync(path)
   const everything = Buffer.alloc(Math.ceil(numPieces / 8))
@@ -49,16 +71,19 @@ function seed () {
 
   createServer(socket => {
     const wire = attach(socket, 'tcpIncoming')
+    tie(socket, wire)
     const obfuscated = sha1('req2', Buffer.from(infoHash, 'hex'))
     wire.once('crypto-infohash', hash => hash === obfuscated ? wire.setInfoHash(infoHash) : socket.destroy())
-    wire.once('handshake', hash => {
-      if (hash !== infoHash) return socket.destroy()
+    wire.once('handshake', (hash, id) => {
+      if (hash !== infoHash || id === peerId) return socket.destroy()
       wire.handshake(infoHash, peerId, { fast: true })
       if (wire.hasFast) wire.haveAll()
       else wire.bitfield(everything)
     })
     wire.on('interested', () => wire.unchoke())
     wire.on('request', (index, begin, length, respond) => {
+      if (length > LONGEST_REQUEST) return wire.destroy()
+      if (!isThere(index, begin, length)) return respond(new Error('no piece has room for it'))
       const start = index * pieceSize + begin
       respond(null, content.subarray(start, start + length))
     })
