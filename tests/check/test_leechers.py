@@ -173,18 +173,14 @@ async def test_nobody_comes(sample):
     assert run.failed()
 
 
-async def test_who_begins_with_encryption_is_waited_for_in_the_clear(sample):
-    case = LEECHER_CASES[0]
-    with Storage(sample.meta, sample.path.parent) as storage:
-        runner = LeecherRunner(sample.subject, storage.read, patience=PATIENCE)
-        port = await runner.listen("127.0.0.1", 0)
-        asking = asyncio.create_task(runner.ask([case]))
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(bytes(range(96)))
-        assert await reader.read() == b""
-        writer.close()
-        leecher = asyncio.create_task(Leecher(sample).run(port))
-        run = await asking
-        leecher.cancel()
-        await asyncio.wait([leecher])
-    assert run.count(Verdict.PASS) == 1
+async def test_who_begins_with_noise_could_not_be_asked(sample):
+    runner = LeecherRunner(sample.subject, lambda *_: b"", patience=PATIENCE)
+    port = await runner.listen("127.0.0.1", 0)
+    asking = asyncio.create_task(runner.ask(LEECHER_CASES[:1]))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(bytes(range(96)) + bytes(600))
+    await reader.read()
+    writer.close()
+    (result,) = (await asking).results
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "does not speak encryption" in result.observed

@@ -134,6 +134,7 @@ class Case:
         hostile: Whether it does what no peer does that means well. The peer then has to serve the
             next connection, too.
         slow: Whether it takes minutes, so that it is left out unless it is asked for.
+        encrypted: Whether it answers the encrypted handshake itself, if a leecher begins with one.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Case:
     deadline: float = DEADLINE
     hostile: bool = False
     slow: bool = False
+    encrypted: bool = False
 
     @property
     def group(self) -> str:
@@ -164,13 +166,17 @@ class Cases(list[Case]):
         group: What their ids begin with: ``bep3/handshake``.
         section: Where their rules stand, unless they say something else.
         hostile: As in `Case`, of all of them.
+        encrypted: As in `Case`, of all of them.
     """
 
-    def __init__(self, group: str, section: str, *, hostile: bool = False) -> None:
+    def __init__(
+        self, group: str, section: str, *, hostile: bool = False, encrypted: bool = False
+    ) -> None:
         super().__init__()
         self._group = group
         self._section = section
         self._hostile = hostile
+        self._encrypted = encrypted
 
     def case(
         self,
@@ -205,6 +211,7 @@ class Cases(list[Case]):
                 deadline=deadline,
                 hostile=self._hostile,
                 slow=slow,
+                encrypted=self._encrypted,
             )
             self.append(case)
             return ask

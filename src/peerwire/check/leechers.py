@@ -1,16 +1,16 @@
 """Asks a peer that connects to us, case by case, as it comes back.
 
 A leecher that was disconnected connects again sooner or later. Each of its connections is for the
-next case, one after the other.
+next case, one after the other. Who begins with encryption is asked everything in it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..handshake import PROTOCOL
-from .case import Result, Verdict
+from .case import Deviates, Inconclusive, Result, Verdict
 from .probe import Probe
 from .runner import Run, judge
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..cli.subject import Subject
-    from .case import Case
+    from .case import Ask, Case
     from .probe import Content
 
 __all__ = ["RETURN", "LeecherRunner"]
@@ -76,9 +76,7 @@ class LeecherRunner:
                     try:
                         await self._ask(case, result)
                     except TimeoutError:
-                        missing = (
-                            f"nobody connects in the clear for {self._wait * self._patience:g} s"
-                        )
+                        missing = f"nobody connects for {self._wait * self._patience:g} s"
                 if missing:
                     result.observed = f"not asked: {missing}"
                 self.run.results.append(result)
@@ -94,7 +92,8 @@ class LeecherRunner:
             probe = await self._next()
         started = asyncio.get_running_loop().time()
         self._asking = True
-        await judge(case, probe, result)
+        plain = case if case.encrypted else replace(case, ask=decrypted(case.ask))
+        await judge(plain, probe, result)
         self._asking = False
         result.seconds = asyncio.get_running_loop().time() - started
         told = "" if probe.introduced is None else probe.introduced.v
@@ -103,10 +102,10 @@ class LeecherRunner:
             self.run.client = told or probe.theirs.client
 
     async def _next(self) -> Probe:
-        """Returns the next connection in the clear: who begins with encryption tries both."""
+        """Returns the next connection on which something is said."""
         while True:
             probe = await self._coming.get()
-            if PROTOCOL.startswith((await probe.bytes_heard(len(PROTOCOL)))[: len(PROTOCOL)]):
+            if await probe.bytes_heard(1):
                 return probe
             await probe.leave()
 
@@ -117,3 +116,17 @@ class LeecherRunner:
         content, patience = self._content, self._patience
         probe = Probe(self._subject, reader, writer, patience=patience, content=content)
         self._coming.put_nowait(probe)
+
+
+def decrypted(ask: Ask) -> Ask:
+    """Returns what asks the same, of a leecher that may have begun with encryption."""
+
+    async def ask_decrypted(probe: Probe) -> str | None:
+        if not await probe.in_the_clear():
+            try:
+                await probe.accept()
+            except Deviates as error:
+                raise Inconclusive(f"not asked: {error}") from error
+        return await ask(probe)
+
+    return ask_decrypted

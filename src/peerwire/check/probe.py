@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..bencode import encode
 from ..errors import EncryptionError
-from ..handshake import Handshake, Reserved, generate_peer_id
+from ..handshake import PROTOCOL, Handshake, Reserved, generate_peer_id
 from ..messages import (
     Bitfield,
     Extended,
@@ -26,7 +26,7 @@ from ..messages import (
     Request,
     Unchoke,
 )
-from ..mse import CryptoMethod, Initiator, random_bits
+from ..mse import CryptoMethod, Initiator, MseHandshake, Responder, SkeyTable, random_bits
 from .case import Closed, Deviates, Inconclusive, NotApplicable
 from .connection import ANSWER, Connection, Silent
 
@@ -421,21 +421,60 @@ class Probe(Connection):
         """
         mse = Initiator(self.info_hash, methods, initial_payload, random)
         self.note(f"an encrypted handshake, offering {_methods(methods)}")
-        self._write(mse.data_to_send())
+        return await self._agree(mse)
+
+    async def accept(
+        self, mse: Responder | None = None, payload: Handshake | None = None
+    ) -> CryptoMethod:
+        """Answers a peer that begins with message stream encryption, and returns what was chosen.
+
+        Args:
+            mse: What answers it; None for RC4 where that is offered, else plaintext.
+            payload: What is said at once, in the segment in which the answer ends.
+
+        Raises:
+            NotApplicable: It begins in the clear.
+            Deviates: What it says is wrong, or ends too soon.
+        """
+        if await self.in_the_clear():
+            raise NotApplicable("it does not begin with an encrypted handshake")
+        if mse is None:
+            both = CryptoMethod.RC4 | CryptoMethod.PLAINTEXT
+            mse = Responder(SkeyTable([self.info_hash]), both)
+        return await self._agree(mse, payload)
+
+    async def in_the_clear(self) -> bool:
+        """Says whether a peer that connects to us begins with a plain handshake, or not at all."""
+        heard = await self.bytes_heard(len(PROTOCOL))
+        return PROTOCOL.startswith(heard[: len(PROTOCOL)])
+
+    async def _agree(self, mse: MseHandshake, payload: Handshake | None = None) -> CryptoMethod:
         until = self._until(ANSWER)
-        while mse.method is None:
-            if not await self._read(until, raw=True) or self.ended is not None:
-                raise self._unencrypted(f"{self.ended or 'nothing more comes'}")
+        while True:
             data, self._raw = bytes(self._raw), bytearray()
             try:
                 mse.receive_data(data)
             except EncryptionError as error:
                 raise Deviates(str(error)) from error
+            if mse.method is not None:
+                break
             self._write(mse.data_to_send())
-        self.note(f"encrypted, it chose {_methods(mse.method)}")
+            if not await self._read(until, raw=True) or self.ended is not None:
+                raise self._unencrypted(f"{self.ended or 'nothing more comes'}")
+        self.note(f"encrypted, with {_methods(mse.method)} from here on")
         self._encrypt, self._decrypt = mse.encryptor(), mse.decryptor()
+        self._say_after(mse.data_to_send(), payload)
         self._take(bytes(mse.rest), decrypted=True)
         return mse.method
+
+    def _say_after(self, data: bytes, payload: Handshake | None) -> None:
+        """Says the end of an encrypted handshake, and in the same segment what comes after it."""
+        said = bytearray() if payload is None else bytearray(payload.encode())
+        if payload is not None:
+            self._log(">", payload)
+        if self._encrypt is not None:
+            self._encrypt.apply(said)
+        self._write(data + said)
 
     def _unencrypted(self, how: str) -> Deviates | NotApplicable:
         if self.received:
