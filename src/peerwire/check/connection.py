@@ -96,6 +96,7 @@ class Connection:
         allowed: The pieces that it said may be asked for while choked (BEP 6).
         ended: How the connection ended; None while it lasts.
         received: How many bytes came.
+        spoke: When we said something last, as the event loop counts.
         opaque: Whether what comes is no plain handshake, and is not to be read as one.
     """
 
@@ -125,7 +126,7 @@ class Connection:
         self._unread: deque[Message] = deque()
         self._broken: str | None = None
         self._names: dict[int, str] = {0: "handshake"}
-        self._started = self._now
+        self._started = self.spoke = self._now
         self._lines = _Lines()
         log = Log(self._lines, colour=False)
         self._trace = log.trace(start=self._started)
@@ -336,6 +337,7 @@ class Connection:
     def _write(self, data: bytes) -> None:
         if self.ended is None and not self._writer.transport.is_closing():
             self._writer.write(data)
+            self.spoke = self._now
 
     async def _read(self, until: float, *, raw: bool = False) -> bool:
         """Takes in what comes; returns False if nothing came in time."""

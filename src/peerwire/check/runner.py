@@ -3,11 +3,15 @@
 Each case has a connection of its own. Those that mean well are asked side by side; hostile ones one
 after the other, and after each the peer has to serve somebody else, so that a peer that is broken
 by one is broken by a case that has a name.
+
+A peer that is gone while several were asked may come back, as something starts it again. Then each
+of them is asked anew, alone, and all others after them. If it stays away, one of them did it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -21,14 +25,19 @@ if TYPE_CHECKING:
     from ..cli.subject import Subject
     from .case import Case
 
-__all__ = ["JOBS", "Run", "Runner", "judge"]
+__all__ = ["COMEBACK", "JOBS", "Run", "Runner", "judge"]
 
 #: Cases asked side by side, unless told otherwise. A peer unchokes few at a time.
 JOBS: Final = 4
 
-#: How often, and how long apart in seconds, a peer is dialled before it counts as gone.
+#: How often, and how long apart in seconds, a peer is dialled before it counts as gone. If nobody
+#: listens it is gone at once: who would start it again may be faster than we dial.
 ATTEMPTS: Final = 4
 RETRY: Final = 0.25
+
+#: Seconds in which a peer that was gone has to be back, and how often it may be gone.
+COMEBACK: Final = 5.0
+COMEBACKS: Final = 25
 
 
 @dataclass(slots=True)
@@ -38,12 +47,15 @@ class Run:
     Attributes:
         results: One for each case, in the order of the cases.
         client: What the peer calls itself; empty if it never said.
-        gone: The ids of the cases during or after which the peer was gone; empty if it is there.
+        gone: The ids of the cases that the peer was gone after, each known to have done it.
+        suspects: The ids of cases that the peer was gone after, where it could not be told which of
+            them did it.
     """
 
     results: list[Result] = field(default_factory=list)
     client: str = ""
     gone: list[str] = field(default_factory=list)
+    suspects: list[str] = field(default_factory=list)
 
     def count(self, verdict: Verdict) -> int:
         """Returns how many cases came to this."""
@@ -57,7 +69,21 @@ class Run:
         """
         bad = {Verdict.FAIL} | ({Verdict.NON_STRICT, Verdict.INCONCLUSIVE} if strict else set())
         asked = any(self.count(each) for each in (Verdict.PASS, Verdict.NON_STRICT, Verdict.INFO))
-        return bool(self.gone) or not asked or any(self.count(each) for each in bad)
+        gone = self.gone or self.suspects
+        return bool(gone) or not asked or any(self.count(each) for each in bad)
+
+
+@dataclass(slots=True)
+class _Loss:
+    """The peer was gone.
+
+    Attributes:
+        error: How that showed.
+        suspects: What was being asked: who spoke last comes first. Results are filled in later.
+    """
+
+    error: OSError
+    suspects: list[Result]
 
 
 async def judge(case: Case, probe: Probe, result: Result) -> None:
@@ -87,6 +113,8 @@ class Runner:
         jobs: Cases asked side by side.
         patience: What all waits are multiplied with: above 1 for a peer that is slow or far away.
         on_result: Told each result, in the order of the cases.
+        on_note: Told what happens beside that, in a sentence.
+        comeback: Seconds in which a peer that was gone has to be back.
     """
 
     def __init__(
@@ -98,84 +126,91 @@ class Runner:
         jobs: int = JOBS,
         patience: float = 1.0,
         on_result: Callable[[Result], None] = lambda _: None,
+        on_note: Callable[[str], None] = lambda _: None,
+        comeback: float = COMEBACK,
     ) -> None:
         self.run = Run()
         self._host, self._port, self._subject = host, port, subject
         self._jobs, self._patience = jobs, patience
-        self._on_result = on_result
-        self._asking: set[str] = set()
-        self._last: list[str] = []  # the id of the case that was asked last
+        self._on_result, self._on_note = on_result, on_note
+        self._comeback = comeback
+        self._cases: Sequence[Case] = ()
+        self._done: dict[str, Result] = {}
+        self._asking: list[tuple[Result, Probe]] = []
+        self._last = ""  # the id of the case that was done last
+        self._loss: _Loss | None = None
+        self._comebacks = 0
         self._lost = ""  # why nobody is asked any more
+
+    @property
+    def asked(self) -> int:
+        """How many cases are done."""
+        return len(self._done)
+
+    @property
+    def asking(self) -> list[str]:
+        """The ids of the cases that are being asked."""
+        return [result.case.id for result, _ in self._asking]
 
     async def ask(self, cases: Sequence[Case]) -> Run:
         """Asks all of it, and returns what came of it."""
+        self._cases = cases
         await self._meet()
-        done: dict[str, Result] = {}
-        waiting = list(reversed([case for case in cases if not case.hostile]))
-
-        async def work() -> None:
-            while waiting:
-                case = waiting.pop()
-                done[case.id] = await self._ask(case)
-                self._tell(cases, done)
-
-        await asyncio.gather(*(work() for _ in range(self._jobs)))
+        await self._ask_together(deque(case for case in cases if not case.hostile))
         for case in cases:
             if case.hostile:
-                done[case.id] = await self._ask(case)
-                self._tell(cases, done)
+                await self._ask_alone(case)
+        for case in cases:
+            if case.id not in self._done:
+                self._finish(_unasked(case, self._lost))
         return self.run
 
-    def _tell(self, cases: Sequence[Case], done: dict[str, Result]) -> None:
-        """Tells the results that are next in the order of the cases."""
-        results = self.run.results
-        while len(results) < len(cases) and cases[len(results)].id in done:
-            results.append(done[cases[len(results)].id])
-            self._on_result(results[-1])
+    # Who is asked when
 
-    async def _ask(self, case: Case) -> Result:
-        result = Result(case=case, verdict=Verdict.INCONCLUSIVE)
-        if self._lost:
-            result.observed = f"not asked: {self._lost}"
-            return result
+    async def _ask_together(self, waiting: deque[Case]) -> None:
+        async def work() -> None:
+            while waiting and self._loss is None:
+                case = waiting.popleft()
+                if not await self._ask(case):
+                    waiting.appendleft(case)
+
+        while waiting and not self._lost:
+            await asyncio.gather(*(work() for _ in range(self._jobs)))
+            await self._find_out()
+
+    async def _ask_alone(self, case: Case) -> None:
+        while case.id not in self._done and not self._lost:
+            await self._ask(case)
+            await self._find_out()
+
+    async def _ask(self, case: Case) -> bool:
+        """Asks one thing; returns False if the peer was gone before."""
         started = self._now
-        try:
-            probe = await self._dial()
-        except OSError as error:
-            self._lose(error)
-            result.observed = f"not asked: {self._lost}"
-            return result
-        self._asking.add(case.id)
+        probe = await self._reach()
+        if probe is None:
+            return False
+        result = Result(case=case, verdict=Verdict.INCONCLUSIVE)
+        asking = result, probe
+        self._asking.append(asking)
         await judge(case, probe, result)
         await self._look_after(case, result)
-        self._asking.discard(case.id)
-        self._last = [case.id]
+        self._asking.remove(asking)
         result.seconds = self._now - started
-        return result
-
-    def _lose(self, error: OSError) -> None:
-        """Gives the peer up: what is asked now, or was asked last, has done it."""
-        self._lost = f"it can't be connected to: {error or 'nothing answers'}"
-        self.run.gone = sorted(self._asking) or self._last
+        if self._loss is None or result not in self._loss.suspects:
+            self._finish(result)
+        return True
 
     async def _look_after(self, case: Case, result: Result) -> None:
         """Sees whether the peer is still there, and after a hostile case whether it serves."""
-        try:
-            probe = await self._dial()
-        except OSError as error:
-            if not self._lost:
-                self._lose(error)
-            alone = self.run.gone == [case.id]  # else it may have been another's doing
-            result.verdict = Verdict.FAIL if alone else Verdict.INCONCLUSIVE
-            result.observed = f"after {', '.join(self.run.gone)} the peer was gone"
+        probe = await self._reach()
+        if probe is None:
             return
         try:
             if case.hostile:
                 await probe.open(Reserved.FAST)
                 await probe.goes_on()
         except (Deviates, Inconclusive) as judgement:
-            told = isinstance(judgement, Deviates) or probe.theirs is None
-            if told:
+            if isinstance(judgement, Deviates) or probe.theirs is None:
                 result.verdict = Verdict.FAIL
             elif result.verdict is Verdict.PASS:  # it is there, and has no place for us
                 result.verdict = Verdict.INCONCLUSIVE
@@ -183,17 +218,98 @@ class Runner:
             result.transcript += ["the next connection:", *probe.transcript()]
         finally:
             await probe.leave()
+        if case.hostile and (again := await self._reach()):  # it may have died of it slowly
+            await again.leave()
+
+    def _finish(self, result: Result) -> None:
+        """Tells the results that are next in the order of the cases."""
+        self._done[result.case.id] = result
+        self._last = result.case.id
+        results = self.run.results
+        while len(results) < len(self._cases) and self._cases[len(results)].id in self._done:
+            results.append(self._done[self._cases[len(results)].id])
+            self._on_result(results[-1])
+
+    # A peer that is gone
+
+    def _miss(self, error: OSError) -> None:
+        """Notes that the peer is gone, and what was being asked."""
+        if self._loss is None:
+            asking = sorted(self._asking, key=lambda each: each[1].spoke, reverse=True)
+            self._loss = _Loss(error, [result for result, _ in asking])
+
+    async def _find_out(self) -> None:
+        """If the peer is gone, waits for it to come back, and says after which case it was gone."""
+        loss, self._loss = self._loss, None
+        if loss is None:
+            return
+        names = [result.case.id for result in loss.suspects]
+        if not await self._comes_back(names):
+            self._lost = f"it can't be connected to: {loss.error or 'nothing answers'}"
+        if not names:
+            self._suspect([self._last] if self._last else [])
+        elif len(names) == 1:
+            self.run.gone += names
+            self._close_case(loss.suspects[0], Verdict.FAIL, "the peer was gone after it")
+        elif self._lost:
+            self._suspect(names)
+            told = f"the peer was gone after one of {', '.join(names)}; the first spoke last"
+            for result in loss.suspects:
+                self._close_case(result, Verdict.INCONCLUSIVE, told)
+        else:
+            await self._ask_again(loss.suspects)
+
+    def _close_case(self, result: Result, verdict: Verdict, observed: str) -> None:
+        result.verdict, result.observed = verdict, observed
+        self._finish(result)
+
+    async def _ask_again(self, suspects: Sequence[Result]) -> None:
+        """Asks one by one what was asked side by side when the peer was gone."""
+        names = [result.case.id for result in suspects]
+        self._on_note(f"asking one by one: {', '.join(names)}")
+        gone = len(self.run.gone)
+        for result in suspects:
+            await self._ask_alone(result.case)
+        if len(self.run.gone) == gone:
+            self._suspect(names)
+
+    def _suspect(self, names: Sequence[str]) -> None:
+        self.run.suspects += [each for each in names if each not in self.run.suspects]
+
+    async def _comes_back(self, names: Sequence[str]) -> bool:
+        """Says whether the peer is there again before long, and shakes hands."""
+        if self._comebacks == COMEBACKS or not (names or self._last):
+            return False
+        asked = " or ".join(names) or f"some time after {self._last}"
+        self._on_note(f"the peer is gone: {asked}; waiting for it to come back")
+        until = self._now + self._comeback
+        while self._now < until:
+            await asyncio.sleep(RETRY)
+            try:
+                probe = await dial(self._host, self._port, self._subject, self._patience)
+            except OSError:
+                continue
+            try:
+                await probe.open()
+            except Judgement:
+                continue
+            finally:
+                await probe.leave()
+            self._comebacks += 1
+            self._on_note("it is back")
+            return True
+        return False
+
+    # Connections
 
     async def _meet(self) -> None:
-        """Learns what the peer calls itself."""
-        try:
-            probe = await self._dial()
-        except OSError as error:
-            self._lose(error)
+        """Learns what the peer calls itself, if it is there."""
+        probe = await self._reach()
+        if probe is None:
             return
         try:
             told = await probe.introduce()
-            self.run.client = told.v or ""
+            self.run.client = told.v or self.run.client
         except Judgement:
             pass
         finally:
@@ -201,21 +317,33 @@ class Runner:
         if not self.run.client and probe.theirs is not None:
             self.run.client = probe.theirs.client
 
+    async def _reach(self) -> Probe | None:
+        """Connects; None if the peer is gone, which is noted."""
+        try:
+            return await self._dial()
+        except OSError as error:
+            self._miss(error)
+            return None
+
     async def _dial(self) -> Probe:
         """Connects.
 
         Raises:
             OSError: The peer can't be connected to, however often it is tried.
         """
-        for attempt in range(ATTEMPTS):
+        for _ in range(ATTEMPTS - 1):
             try:
                 return await dial(self._host, self._port, self._subject, self._patience)
+            except ConnectionRefusedError:
+                raise
             except OSError:
-                if attempt == ATTEMPTS - 1:
-                    raise
                 await asyncio.sleep(RETRY)
-        raise AssertionError("never reached")
+        return await dial(self._host, self._port, self._subject, self._patience)
 
     @property
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _unasked(case: Case, why: str) -> Result:
+    return Result(case=case, verdict=Verdict.INCONCLUSIVE, observed=f"not asked: {why}")
