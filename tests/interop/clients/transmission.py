@@ -108,6 +108,7 @@ class Transmission(Client):
             "rpc-bind-address": "127.0.0.1",
             "rpc-port": rpc_port,
             "scrape-paused-torrents-enabled": False,
+            "upload-slots-per-torrent": 64,
             "utp-enabled": False,
         }
 
