@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...messages import Bitfield, Have, Interested, KeepAlive, NotInterested, Request, Unchoke
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
 from ..probe import Probe, Silent
+from .messages import closes_or_goes_on
 
 __all__ = ["CASES"]
 
@@ -24,15 +25,6 @@ async def told(probe: Probe) -> Bitfield:
         if isinstance(message, Bitfield):
             return message
     raise NotApplicable("it says no bitfield")
-
-
-async def closes_or_goes_on(probe: Probe) -> None:
-    """Waits for the end; a connection that goes on is a deviation."""
-    try:
-        await probe.closes(1.5)
-    except Deviates:
-        await probe.goes_on()
-        raise Deviates("it goes on as if nothing were wrong") from None
 
 
 @case(
@@ -118,7 +110,7 @@ async def has_in_range(probe: Probe) -> None:
     expects="the piece",
 )
 async def without_ours(probe: Probe) -> None:
-    await probe.ready()
+    await probe.open()
     await probe.goes_on()
 
 

@@ -69,7 +69,8 @@ async def answers(probe: Probe, asked: Sequence[Request]) -> Counter[Key]:
     came: Counter[Key] = Counter()
     try:
         while keys - came.keys():
-            _count(await probe.wait_for((Piece, Reject)), keys, came)
+            message: Message = await probe.wait_for((Piece, Reject))
+            _count(message, keys, came)
     except (Silent, Closed):
         return came
     for message in await probe.quiet(1):  # more than were due, perhaps
@@ -465,6 +466,6 @@ for number, (message_id, payload, rule) in enumerate(WRONG, 1):
         rule=rule,
         does=f"says a message with the id {message_id} and {len(payload)} bytes",
         expects="the connection is closed, as nothing that follows can be trusted",
-    )(of_wrong_length(payload, message_id, Reserved.FAST))
+    )(of_wrong_length(payload, message_id, Reserved.FAST, "BEP 6"))
 
 CASES = (*HAVING, *DISABLED, *ANSWERS, *REJECTS, *ALLOWED, *LENGTHS)

@@ -16,16 +16,15 @@ from ...messages import (
     Request,
     Unchoke,
 )
-from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates
-from ..probe import BLOCK, PLAIN, Probe, Silent
+from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive
+from ..probe import BLOCK, Probe, Silent
+from .steps import frame, ignores_or_closes, of_wrong_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ...handshake import Reserved
-    from ..case import Ask
 
-__all__ = ["CASES", "frame", "of_wrong_length"]
+__all__ = ["CASES", "closes_or_goes_on", "frame", "of_wrong_length"]
 
 MESSAGES = Cases("bep3/messages", "BEP 3, peer protocol")
 LENGTHS = Cases("bep3/lengths", "BEP 3, peer messages")
@@ -34,11 +33,6 @@ PORTS = Cases("bep5/port", "BEP 5, BitTorrent protocol extension")
 #: Seconds in which BEP 3 has a sign of life, and some more.
 KEEP_ALIVE = 120.0
 SLACK = 15.0
-
-
-def frame(message_id: int, payload: bytes) -> bytes:
-    """Returns a message of any length, right or wrong."""
-    return (1 + len(payload)).to_bytes(4) + bytes((message_id,)) + payload
 
 
 @MESSAGES.case(
@@ -107,18 +101,14 @@ async def big_endian(probe: Probe) -> None:
 async def of_no_known_id(probe: Probe) -> str:
     await probe.ready()
     probe.write(frame(99, b"abc"))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores the message"
+    return await ignores_or_closes(probe, "it ignores the message")
 
 
 @MESSAGES.case(
     6,
     SHOULD,
     rule="Keep-alives are sent once every two minutes.",
-    does=f"says nothing for {KEEP_ALIVE + SLACK:.0f} seconds, but a keep-alive each minute",
+    does=f"says nothing for {KEEP_ALIVE + SLACK:.0f} seconds, but a keep-alive each 45 seconds",
     expects="a message",
     slow=True,
     deadline=KEEP_ALIVE + 3 * SLACK,
@@ -187,21 +177,25 @@ FIXED: tuple[Message, ...] = (
 )
 
 
-def of_wrong_length(payload: bytes, message_id: int, reserved: Reserved = PLAIN) -> Ask:
-    """Returns what says a message of a length that its id does not have, and waits for the end."""
+async def closes_or_goes_on(probe: Probe) -> None:
+    """Waits for the end of the connection, which has no meaning any more.
 
-    async def ask(probe: Probe) -> None:
-        await probe.ready(reserved)
-        if reserved:
-            probe.need(reserved, "BEP 6")
-        probe.write(frame(message_id, payload))
-        try:
-            await probe.closes(1.5)
-        except Deviates:
-            await probe.goes_on()
-            raise Deviates("it ignores the message, and goes on") from None
-
-    return ask
+    Raises:
+        Deviates: It goes on, of use or not.
+    """
+    try:
+        await probe.closes(1.5)
+    except Deviates:
+        pass
+    else:
+        return
+    try:
+        await probe.goes_on()
+    except Closed:
+        return
+    except (Deviates, Inconclusive) as error:
+        raise Deviates(f"the connection goes on, and is of no use: {error}") from None
+    raise Deviates("it goes on as if nothing were wrong")
 
 
 def _lengths() -> Iterator[tuple[str, int, bytes]]:
