@@ -6,18 +6,28 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.hybrids import v2_torrent
 
-from peerwire import PeerWireError, connect, serve
+from peerwire import ConnectionClosed, PeerWireError, connect, serve
+from peerwire.bencode import decode, encode
 from peerwire.cli import seed
+from peerwire.swarm.hashes import fetch_piece_layer
+from peerwire.torrent.metainfo_v2 import MetainfoV2
 
 from .conftest import BLOCK, HOST, Recorder, run, wait_until
 
-SEEDING = {"event", "name", "info_hash", "host", "port"}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SEEDING = {"event", "name", "info_hash", "info_hash_v2", "host", "port"}
 JOINED = {"event", "address", "client", "dialled", "encryption"}
 LEFT = {"event", "address", "client", "by", "reason", "uploaded", "downloaded"}
 
@@ -61,6 +71,69 @@ async def test_until_a_signal(seeding, sample, number):
     assert record.keys() == SEEDING
     info_hash = sample.meta.info_hash.hex()
     assert text == f"seeding sample on 127.0.0.1:{record['port']}, {info_hash}"
+    assert record["info_hash_v2"] is None
+    assert out.notes == ["stopping"]
+
+
+@dataclass
+class Hybrid:
+    """A file, and its .torrent of both versions."""
+
+    content: Path
+    torrent: Path
+    meta: MetainfoV2
+
+
+@pytest.fixture
+def hybrid(tmp_path):
+    content, torrent = tmp_path / "file", tmp_path / "hybrid.torrent"
+    content.write_bytes(random.Random(4).randbytes(10 * BLOCK + 1))
+    torrent.write_bytes(v2_torrent(content.read_bytes(), 2 * BLOCK, name="file"))
+    return Hybrid(content, torrent, MetainfoV2.from_file(torrent))
+
+
+async def test_a_hybrid_by_both_of_its_info_hashes(seeding, hybrid):
+    meta = hybrid.meta
+    (file,) = meta.files
+
+    async def come(port):
+        async with connect(HOST, port, meta.v1.info_hash) as peer:
+            assert not peer.v2
+            await peer.ready()
+            assert await peer.request(0, 0, BLOCK) == hybrid.content.read_bytes()[:BLOCK]
+        async with connect(HOST, port, meta.info_hash) as peer:
+            assert peer.v2
+            layer = await fetch_piece_layer(peer, file.pieces_root, file.length, 2 * BLOCK)
+            assert layer == meta.piece_layers[file.pieces_root]
+
+    out = await seeding(hybrid.torrent, hybrid.content, first=come)
+    record, text = out.results[0]
+    assert record["info_hash_v2"] == meta.info_hash.hex()
+    assert text.endswith(f", {meta.v1.info_hash.hex()}, {meta.info_hash.hex()}")
+
+
+async def test_a_hybrid_whose_v2_side_is_of_something_else(seeding, hybrid):
+    data = decode(hybrid.torrent.read_bytes())
+    data[b"piece layers"] = {root: bytes(len(data)) for root, data in data[b"piece layers"].items()}
+    hybrid.torrent.write_bytes(encode(data))
+
+    async def come(port):
+        async with connect(HOST, port, hybrid.meta.v1.info_hash) as peer:
+            await peer.ready()
+        with pytest.raises(ConnectionClosed):
+            await connect(HOST, port, hybrid.meta.info_hash)
+
+    out = await seeding(hybrid.torrent, hybrid.content, first=come)
+    assert out.notes[0].startswith("its v2 side is left out: a piece layer leads to the root")
+    assert out.results[0][0]["info_hash_v2"] is None
+
+
+async def test_a_hybrid_without_piece_layers(seeding, hybrid):
+    data = decode(hybrid.torrent.read_bytes())
+    del data[b"piece layers"]
+    hybrid.torrent.write_bytes(encode(data))
+    out = await seeding(hybrid.torrent, hybrid.content)
+    assert out.results[0][0]["info_hash_v2"] is None
     assert out.notes == ["stopping"]
 
 

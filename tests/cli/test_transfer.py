@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from dataclasses import dataclass
 
 import pytest
+from tests.hybrids import v2_torrent
 
 from peerwire import ConnectionClosed, DownloadFailed, PieceSet, StorageError
 from peerwire.cli import transfer
 from peerwire.cli.output import Output
-from peerwire.cli.transfer import hash_content, held_bytes, tell, verify, watch
+from peerwire.cli.transfer import hash_content, held_bytes, tell, v2_side, verify, watch
 from peerwire.swarm.events import (
     DialFailed,
     DiskFailed,
@@ -22,6 +24,8 @@ from peerwire.swarm.events import (
     PieceVerified,
 )
 from peerwire.torrent.disk import Disk
+from peerwire.torrent.metainfo import Metainfo
+from peerwire.torrent.metainfo_v2 import MetainfoV2
 from peerwire.torrent.storage import Storage
 
 from .conftest import Recorder
@@ -48,6 +52,18 @@ def test_held_bytes(sample):
     for pieces in [], [0], [last], range(last), range(last + 1):
         expected = sum(meta.piece_size(index) for index in pieces)
         assert held_bytes(meta, PieceSet(meta.num_pieces, pieces)) == expected
+
+
+def test_the_v2_side_of_a_hybrid(sample):
+    out, content = Recorder(), bytes(range(256)) * 200
+    right = v2_torrent(content, 16 * 1024)
+    hybrid = Metainfo.from_bytes(right)
+    assert v2_side(hybrid, out) == MetainfoV2.from_bytes(right)
+    assert v2_side(sample.meta, out) is None
+    assert v2_side(Metainfo.from_info(hybrid.info), out) is None
+    assert out.notes == []
+    assert v2_side(dataclasses.replace(hybrid, extra={b"piece layers": {}}), out) is None
+    assert out.notes == ["its v2 side is left out: 'top' has no string in 'piece layers' (BEP 52)"]
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def join(stack, tmp_path):
                 swarm.welcome,
                 HOST,
                 0,
-                torrents={torrent.meta.info_hash: torrent.meta.num_pieces},
+                torrents=swarm.torrents,
                 peer_id=swarm.peer_id,
                 trace=trace,
             )

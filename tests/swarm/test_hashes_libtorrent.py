@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 import sys
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.interop.clients import Libtorrent
+from tests.hybrids import v2_torrent
+from tests.interop.clients import Libtorrent, Peerwire
 from tests.interop.clients.base import Download
 from tests.interop.clients.libtorrent import SCRIPT
 from tests.interop.process import free_port, running
@@ -28,12 +28,15 @@ from peerwire import (
     connect,
     serve,
 )
-from peerwire.bencode import encode
 from peerwire.extensions.ut_metadata import UtMetadata
+from peerwire.swarm.events import PeerJoined
 from peerwire.swarm.hashes import fetch_layer, fetch_piece_layer
+from peerwire.swarm.swarm import Swarm
+from peerwire.torrent.disk import Disk
 from peerwire.torrent.hashing import HashServer, layer_requests, leaf_requests, verified
-from peerwire.torrent.merkle import block_hashes, layer, piece_layer, root
+from peerwire.torrent.merkle import block_hashes, piece_layer, root
 from peerwire.torrent.metainfo_v2 import MetainfoV2
+from peerwire.torrent.storage import Storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,21 +77,8 @@ def make_sample(folder: Path, *, hybrid: bool, length: int = LENGTH) -> Sample:
     content = random.Random(52).randbytes(length)
     path = folder / "file.bin"
     path.write_bytes(content)
-    leaves = block_hashes(content)
-    file = {"length": length, "pieces root": root(leaves)}
-    info = {
-        "name": path.name,
-        "piece length": PIECE,
-        "meta version": 2,
-        "file tree": {path.name: {"": file}},
-    }
-    if hybrid:
-        pieces = (content[at : at + PIECE] for at in range(0, length, PIECE))
-        info["pieces"] = b"".join(hashlib.sha1(piece).digest() for piece in pieces)
-        info["length"] = length
-    layers = {root(leaves): layer(leaves, piece_layer(PIECE))}
     torrent = folder / "file.torrent"
-    torrent.write_bytes(encode({"info": info, "piece layers": layers}))
+    torrent.write_bytes(v2_torrent(content, PIECE, name=path.name, hybrid=hybrid))
     return Sample(path, torrent, MetainfoV2.from_file(torrent), content)
 
 
@@ -209,3 +199,44 @@ async def test_hashes_to_libtorrent(sample, tmp_path):
     assert sorted(asked, key=lambda each: each.index) == list(
         layer_requests(file.pieces_root, piece_layer(PIECE), file.length)
     )
+
+
+@pytest.mark.parametrize("known", ["v2", "both"])
+async def test_peerwire_seed_to_libtorrent_that_has_no_more_than_a_magnet_link(tmp_path, known):
+    sample = make_sample(tmp_path, hybrid=True)
+    magnet = f"magnet:?xt=urn:btmh:1220{sample.meta.info_hash.hex()}"
+    if known == "both":
+        magnet += f"&xt=urn:btih:{sample.meta.v1.info_hash.hex()}"
+    port = free_port()
+    with (
+        Peerwire(tmp_path / "seed").seed(sample.torrent, sample.path, port),
+        leeching(tmp_path, magnet, port) as download,
+    ):
+        await asyncio.to_thread(download.wait, 50)
+    assert (tmp_path / "out" / sample.path.name).read_bytes() == sample.content
+
+
+# Whole swarms of ours
+
+
+async def test_a_leech_takes_the_upgrade_of_libtorrent(tmp_path):
+    sample = make_sample(tmp_path, hybrid=True)
+    port = free_port()
+    storage = Storage(sample.meta.v1, tmp_path / "new")
+    joined = []
+    with Libtorrent(tmp_path / "lt").seed(sample.torrent, sample.path, port):
+        async with (
+            Disk(storage) as disk,
+            Swarm(
+                sample.meta.v1,
+                disk,
+                PieceSet(sample.meta.num_pieces),
+                v2=sample.meta,
+                encryption="off",
+                on_event=lambda event: isinstance(event, PeerJoined) and joined.append(event.peer),
+            ) as swarm,
+        ):
+            swarm.dial(HOST, port)
+            await swarm.wait_complete()
+    assert [peer.v2 for peer in joined] == [True]
+    assert (tmp_path / "new" / sample.path.name).read_bytes() == sample.content

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from tests.hybrids import v2_torrent
 
 from peerwire import (
     Cancel,
@@ -12,6 +13,7 @@ from peerwire import (
     HaveNone,
     Interested,
     Piece,
+    PieceSet,
     Reject,
     Request,
     ServedTorrent,
@@ -21,13 +23,15 @@ from peerwire import (
     serve,
 )
 from peerwire.fast import allowed_fast_set
+from peerwire.swarm import upload
 from peerwire.swarm.events import DiskFailed, PeerLeft
 from peerwire.swarm.hashes import fetch_layer
 from peerwire.swarm.upload import BATCH
-from peerwire.torrent.hashing import HashServer, leaf_requests
-from peerwire.torrent.merkle import MerkleTree, block_hashes, layer
+from peerwire.torrent.hashing import leaf_requests, verified
+from peerwire.torrent.merkle import block_hashes
+from peerwire.torrent.metainfo_v2 import MetainfoV2
 
-from .conftest import BLOCK, HOST, SlowStorage, make_torrent, turns, until
+from .conftest import BLOCK, HOST, SlowStorage, Torrent, make_torrent, turns, until
 
 
 @pytest.fixture
@@ -194,49 +198,79 @@ async def test_a_partial_seed_gives_what_it_has(join):
 
 # Hashes
 
-V2 = bytes(range(32))
-LENGTH = 9 * BLOCK
-LEAVES = block_hashes(random.Random(1).randbytes(LENGTH))
-TREE = MerkleTree(layer(LEAVES, 1), base_layer=1, num_leaves=9)
+PIECE = 2 * BLOCK
+CONTENT = random.Random(1).randbytes(9 * PIECE)
+HYBRID = MetainfoV2.from_bytes(v2_torrent(CONTENT, PIECE))
+(FILE,) = HYBRID.files
+TORRENT = Torrent(HYBRID.v1, CONTENT)
+
+
+def blocks_of(piece):
+    (asked,) = leaf_requests(FILE.pieces_root, FILE.length, PIECE, piece)
+    return asked
 
 
 @pytest.fixture
 def asking(stack, seed):
     """Comes to a seed for the v2 side of a torrent, and asks for nothing yet."""
 
-    async def asking(**options):
-        torrent = make_torrent(2 * BLOCK)
-        giver = await seed(torrent, **options)
-        torrents = {V2[:20]: ServedTorrent(torrent.meta.num_pieces, V2)}
+    async def asking(*, v2=HYBRID, unchoked=False, **options):
+        giver = await seed(TORRENT, v2=v2, **options)
+        torrents = {HYBRID.info_hash[:20]: ServedTorrent(HYBRID.num_pieces, HYBRID.info_hash)}
         server = await stack.enter_async_context(
             serve(giver.swarm.welcome, HOST, 0, torrents=torrents)
         )
-        return await stack.enter_async_context(connect(HOST, server.port, V2))
+        peer = await stack.enter_async_context(connect(HOST, server.port, HYBRID.info_hash))
+        if unchoked:
+            peer.announce(PieceSet(HYBRID.num_pieces))
+            await peer.ready()
+        return peer
 
     return asking
 
 
-async def test_who_asks_for_hashes_gets_them_though_choked(asking):
-    peer = await asking(hashes=HashServer([TREE]))
-    assert await fetch_layer(peer, TREE.root, 1, LENGTH) == TREE.layer(1)
+async def layer_from(peer):
+    return await fetch_layer(peer, FILE.pieces_root, 1, FILE.length)
+
+
+async def test_who_asks_for_hashes_of_pieces_gets_them_though_choked(asking):
+    peer = await asking()
+    assert await layer_from(peer) == HYBRID.piece_layers[FILE.pieces_root]
     assert peer.peer_choking
 
 
-async def test_hashes_that_would_have_to_be_read_from_disk_are_rejected(asking):
-    peer = await asking(hashes=HashServer([TREE]))
-    (first, *_) = leaf_requests(TREE.root, LENGTH, 2 * BLOCK, 0)
-    with pytest.raises(HashRequestRejected):
-        await peer.request_hashes(first)
-    assert await fetch_layer(peer, TREE.root, 1, LENGTH) == TREE.layer(1)
-
-
-async def test_without_trees_every_hash_request_is_rejected(asking):
+async def test_hashes_of_blocks_are_for_who_is_unchoked(asking):
     peer = await asking()
+    peer.announce(PieceSet(HYBRID.num_pieces))
     with pytest.raises(HashRequestRejected):
-        await fetch_layer(peer, TREE.root, 1, LENGTH)
+        await peer.request_hashes(blocks_of(3))
+    await peer.ready()
+    found = verified(blocks_of(3), await peer.request_hashes(blocks_of(3)), FILE.length)
+    assert found == block_hashes(TORRENT.piece(3))
+
+
+async def test_hashes_of_blocks_are_given_in_proportion_to_the_blocks(asking, monkeypatch):
+    monkeypatch.setattr(upload, "HASHED", PIECE)
+    monkeypatch.setattr(upload, "HASHED_PER_BYTE", 4)
+    peer = await asking(unchoked=True)
+    await peer.request_hashes(blocks_of(0))
+    with pytest.raises(HashRequestRejected):
+        await peer.request_hashes(blocks_of(0))
+    await peer.request(1, 0, BLOCK)
+    for _ in range(2):
+        await peer.request_hashes(blocks_of(1))
+    with pytest.raises(HashRequestRejected):
+        await peer.request_hashes(blocks_of(1))
+    assert await layer_from(peer) == HYBRID.piece_layers[FILE.pieces_root]
+
+
+async def test_without_a_v2_side_every_hash_request_is_rejected(asking):
+    peer = await asking(v2=None)
+    with pytest.raises(HashRequestRejected):
+        await layer_from(peer)
 
 
 async def test_a_hash_request_about_no_file_of_ours_is_rejected(asking):
-    peer = await asking(hashes=HashServer([TREE]))
+    peer = await asking()
     with pytest.raises(HashRequestRejected):
-        await fetch_layer(peer, bytes(32), 1, LENGTH)
+        await fetch_layer(peer, bytes(32), 1, FILE.length)

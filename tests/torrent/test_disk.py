@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import threading
 
@@ -41,6 +42,7 @@ async def test_the_event_loop_s_thread_does_not_touch_the_disk(seeded, mixed, mo
     async with Disk(seeded) as disk:
         await disk.read(0, 0, 16)
         await disk.read_many([(0, 0, 16)])
+        await disk.hash_blocks([(0, 0, 16)])
         await disk.write_piece(0, mixed.piece(0))
         await disk.verify()
     assert threads
@@ -54,6 +56,15 @@ async def test_many_spans_are_read_in_their_order(mixed, seeded):
         assert await disk.read_many([]) == []
     assert blocks == [mixed.piece(i)[begin : begin + length] for i, begin, length in spans]
     assert [len(block) for block in blocks] == [length for _, _, length in spans]
+
+
+async def test_blocks_are_hashed(mixed, seeded):
+    spans = [(0, 0, 4), (0, 4, 4), (2, 3, 5)]
+    async with Disk(seeded) as disk:
+        hashes = await disk.hash_blocks(iter(spans))
+        assert await disk.hash_blocks([]) == b""
+    blocks = [mixed.piece(i)[begin : begin + length] for i, begin, length in spans]
+    assert hashes == b"".join(hashlib.sha256(block).digest() for block in blocks)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ..torrent.selection import select
 from ..torrent.storage import Storage
 from . import arguments
 from .output import human_bytes, human_rate
-from .transfer import held_bytes, tell, verify, watch
+from .transfer import held_bytes, tell, v2_side, verify, watch
 
 if TYPE_CHECKING:
     from .output import Output
@@ -122,6 +122,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
             encryption=args.encryption,
             pex=args.pex,
             timeout=args.timeout,
+            v2=v2_side(metainfo, out),
             on_event=lambda event: tell(event, out),
         ) as swarm:
             for host, port in peers:

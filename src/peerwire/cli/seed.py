@@ -1,6 +1,7 @@
 """Serves the content of a torrent to any number of peers, until interrupted.
 
-The content is verified first. What does not verify is not served.
+The content is verified first. What does not verify is not served. A hybrid is served to peers of v1
+and of v2, who are given its hashes, too (BEP 52).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ..torrent.metainfo import Metainfo
 from ..torrent.storage import Storage, locate
 from . import arguments
 from .output import human_bytes
-from .transfer import held_bytes, tell, verify
+from .transfer import held_bytes, tell, v2_side, verify
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def run(args: argparse.Namespace, out: Output) -> int:
     """Runs the verb."""
     metainfo = Metainfo.from_file(args.torrent)
+    v2 = v2_side(metainfo, out)
     content = locate(metainfo, args.content)
     async with Disk(Storage(metainfo, content.parent, content=content)) as disk:
         have = await verify(disk, out)
@@ -86,6 +88,7 @@ async def run(args: argparse.Namespace, out: Output) -> int:
                 have,
                 wanted=nothing,
                 super_seed=args.super,
+                v2=v2,
                 on_event=lambda event: tell(event, out),
             ) as swarm,
             await _listen(swarm, args.host, args.port, args.encryption) as server,
@@ -94,12 +97,14 @@ async def run(args: argparse.Namespace, out: Output) -> int:
                 "event": "seeding",
                 "name": metainfo.name,
                 "info_hash": metainfo.info_hash.hex(),
+                "info_hash_v2": None if v2 is None else v2.info_hash.hex(),
                 "host": args.host,
                 "port": server.port,
             }
             stop = _stop_on_signals()
             where = written((args.host, server.port))
-            out.result(record, f"seeding {metainfo.name} on {where}, {record['info_hash']}")
+            named = ", ".join(filter(None, (record["info_hash"], record["info_hash_v2"])))
+            out.result(record, f"seeding {metainfo.name} on {where}, {named}")
             await _wait(stop, server, where)
             out.note("stopping")
     return 0
@@ -120,13 +125,12 @@ async def _wait(stop: asyncio.Event, server: Server, where: str) -> None:
 
 
 async def _listen(swarm: Swarm, host: str, port: int, encryption: str) -> Server:
-    metainfo = swarm.metainfo
     try:
         return await serve(
             swarm.welcome,
             host,
             port,
-            torrents={metainfo.info_hash: metainfo.num_pieces},
+            torrents=swarm.torrents,
             peer_id=swarm.peer_id,
             encryption=encryption,
             extensions=swarm.extensions,

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ..errors import MetainfoError
 from ..swarm.events import (
     DialFailed,
     DiskFailed,
@@ -18,6 +19,7 @@ from ..swarm.events import (
 )
 from ..torrent.create import create
 from .output import human_bytes
+from .subject import Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
     from ..swarm.swarm import Swarm
     from ..torrent.disk import Disk
     from ..torrent.metainfo import Metainfo
+    from ..torrent.metainfo_v2 import MetainfoV2
     from .output import Output, Progress
 
-__all__ = ["hash_content", "held_bytes", "tell", "verify", "watch"]
+__all__ = ["hash_content", "held_bytes", "tell", "v2_side", "verify", "watch"]
 
 #: Seconds between updates of a progress bar.
 REFRESH = 0.1
@@ -57,6 +60,15 @@ async def hash_content(path: Path, out: Output, **options: Any) -> Metainfo:
             return await asyncio.to_thread(create, path, progress=report, **options)
         finally:
             given_up.set()
+
+
+def v2_side(metainfo: Metainfo, out: Output) -> MetainfoV2 | None:
+    """Returns the v2 side of a hybrid, if it is whole and right: v1 goes without."""
+    try:
+        return Subject.of_torrent(metainfo.to_bytes()).metainfo_v2
+    except MetainfoError as error:
+        out.note(f"its v2 side is left out: {error}")
+        return None
 
 
 async def verify(disk: Disk, out: Output) -> PieceSet:

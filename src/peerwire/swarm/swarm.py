@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..asyncio.client import connect
+from ..asyncio.server import ServedTorrent
 from ..encryption import Encryption
 from ..errors import ConnectionClosed, DownloadFailed
 from ..extensions.handshake import ExtendedHandshake
@@ -39,6 +40,7 @@ from .events import (
 from .exchange import NOTHING_LEFT, exchange
 from .pex import PeerExchange
 from .picker import Picker
+from .proofs import Proofs
 from .upload import Upload
 
 if TYPE_CHECKING:
@@ -51,8 +53,8 @@ if TYPE_CHECKING:
     from ..extensions.base import Extension
     from ..state import Trace
     from ..torrent.disk import Disk
-    from ..torrent.hashing import HashServer
     from ..torrent.metainfo import Metainfo
+    from ..torrent.metainfo_v2 import MetainfoV2
 
 __all__ = ["Redial", "Swarm"]
 
@@ -85,7 +87,8 @@ class Swarm:
         redial: How often to dial an address.
         timeout: Seconds without a verified piece after which a download is given up, whatever its
             peers promise; None for never.
-        hashes: Answers the hash requests of those who come for the v2 side of a hybrid (BEP 52).
+        v2: The v2 side of the same torrent, if it is a hybrid: those whom we dial are offered it,
+            and hash requests are answered (BEP 52).
         pex: Whether to tell peers of each other, and to dial those that they tell of (BEP 11);
             never done in a private torrent (BEP 27).
         port: TCP port at which `welcome` is served, told to those whom we dial so that they can
@@ -94,7 +97,7 @@ class Swarm:
         trace: Called with (mark, what, now) for everything that happens on any wire we dial.
 
     Raises:
-        ValueError: It is to super-seed, and not every piece is here.
+        ValueError: It is to super-seed, and not every piece is here; or the v2 side is another's.
     """
 
     def __init__(
@@ -112,7 +115,7 @@ class Swarm:
         super_seed: bool = False,
         redial: Redial | None = None,
         timeout: float | None = None,
-        hashes: HashServer | None = None,
+        v2: MetainfoV2 | None = None,
         pex: bool = True,
         port: int | None = None,
         on_event: Callable[[SwarmEvent], None] = lambda event: None,
@@ -120,6 +123,8 @@ class Swarm:
     ) -> None:
         if super_seed and not have.complete:
             raise ValueError(f"{have!r} is not every piece: only who has all of them super-seeds")
+        if v2 is not None and v2.info != metainfo.info:
+            raise ValueError(f"{v2.name!r} is not the v2 side of {metainfo.name!r}")
         self.metainfo = metainfo
         self.disk = disk
         self.have = have
@@ -152,7 +157,8 @@ class Swarm:
             on_failed=on_event,
             on_end=self._dial_ended,
         )
-        self._hashes = hashes
+        self._v2 = v2
+        self._proofs = None if v2 is None else Proofs(v2, disk)
         self._timeout = timeout
         self._progress_at = 0.0  # when a piece was verified last
         self._tell = on_event
@@ -185,6 +191,14 @@ class Swarm:
     def done(self) -> bool:
         """Whether every piece that is wanted is on disk and verified, or was once."""
         return self.picker.done
+
+    @property
+    def torrents(self) -> dict[bytes, ServedTorrent]:
+        """What it is served as: a hybrid by both of its info-hashes, for `serve`."""
+        v2 = None if self._v2 is None else self._v2.info_hash
+        served = ServedTorrent(self.metainfo.num_pieces, v2)
+        named = (self.metainfo.info_hash, *([] if v2 is None else [v2[:20]]))
+        return dict.fromkeys(named, served)
 
     @property
     def extensions(self) -> list[Callable[[], Extension]]:
@@ -294,6 +308,7 @@ class Swarm:
             host,
             port,
             self.metainfo.info_hash,
+            info_hash_v2=None if self._v2 is None else self._v2.info_hash,
             peer_id=self.peer_id,
             num_pieces=self.metainfo.num_pieces,
             encryption=self._encryption,
@@ -336,7 +351,7 @@ class Swarm:
             self.disk,
             have,
             on_failure=self._unreadable,
-            hashes=self._hashes,
+            proofs=self._proofs,
         )
         self.peers[peer] = self._loop.time()
         self._uploads[peer] = upload

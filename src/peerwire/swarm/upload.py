@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..messages import HashRequest, Request
     from ..pieces import PieceSet
     from ..torrent.disk import Disk
-    from ..torrent.hashing import HashServer
     from ..torrent.metainfo import Metainfo
+    from .proofs import Proofs
 
 __all__ = ["Upload"]
 
@@ -25,13 +25,20 @@ __all__ = ["Upload"]
 #: that a choke or a cancel finds most requests still unanswered.
 BATCH = 32
 
+#: Bytes that are read and hashed for a peer who asks for the hashes of blocks, and how many more
+#: for each byte of content that it was given: a piece of a megabyte for each block of it. So who
+#: fetches pieces gets their hashes (BEP 52: no reject after a block that is served), and 48 bytes
+#: do not cost us megabytes again and again.
+HASHED = 16 * 1024 * 1024
+HASHED_PER_BYTE = 64
+
 
 class Upload:
     """Serves the requests of one peer, the oldest first.
 
-    Hashes are served as far as they are in the .torrent, whether the peer is choked or not. Those
-    of blocks, which every piece asked about would have to be read for, are rejected: 48 bytes are
-    not to cost us megabytes (BEP 52, hash reject).
+    The hashes of pieces are served whether the peer is choked or not. For those of blocks, whole
+    pieces have to be read, so they are for who is unchoked, and in proportion to what it was given
+    (BEP 52, peer messages, leaves both limits to us).
 
     Attributes:
         allowance: The pieces that it is served even while it is choked.
@@ -42,7 +49,7 @@ class Upload:
         disk: Where its content is.
         have: The pieces that may be served, kept up to date by the owner.
         on_failure: Told of each piece that can't be read, and why. It is to take it out of `have`.
-        hashes: Answers hash requests; None where the trees are not known, and all are rejected.
+        proofs: Answers hash requests; None where the trees are not known, and all are rejected.
     """
 
     def __init__(
@@ -53,14 +60,15 @@ class Upload:
         have: PieceSet,
         *,
         on_failure: Callable[[int, StorageError], None],
-        hashes: HashServer | None = None,
+        proofs: Proofs | None = None,
     ) -> None:
         self._peer = peer
         self._metainfo = metainfo
         self._disk = disk
         self._have = have
         self._on_failure = on_failure
-        self._hashes = hashes
+        self._proofs = proofs
+        self._hashed = 0  # bytes
         self.allowance = Allowance(peer, metainfo, have)
         self._asked = asyncio.Event()
 
@@ -83,11 +91,21 @@ class Upload:
                 await self._answer_hashes(asked)
 
     async def _answer_hashes(self, asked: HashRequest) -> None:
-        hashes = None if self._hashes is None else self._hashes.answer(asked.range)
+        hashes = None
+        if self._proofs is not None:
+            hashes = await self._proofs.answer(asked.range, self._have, self._affords)
         if hashes is None:
             self._peer.reject_hashes(asked)
         else:
             await self._peer.respond_hashes(asked, hashes)
+
+    def _affords(self, size: int) -> bool:
+        """Whether so many bytes are read for the hashes of blocks, which counts them."""
+        most = HASHED + HASHED_PER_BYTE * self._peer.uploaded
+        if self._peer.am_choking or self._hashed + size > most:
+            return False
+        self._hashed += size
+        return True
 
     async def _answer(self, requests: list[Request]) -> None:
         batch = []
