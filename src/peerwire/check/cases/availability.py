@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...messages import Bitfield, Have, Interested, KeepAlive, NotInterested, Request, Unchoke
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
 from ..probe import Probe, Silent
-from .messages import closes_or_goes_on
+from .steps import closes_or_goes_on, ignores_or_closes
 
 __all__ = ["CASES"]
 
@@ -180,12 +180,7 @@ async def of_ours_with_spare_bits(probe: Probe) -> None:
 async def of_ours_late(probe: Probe) -> str:
     await probe.open()
     probe.say(Interested(), Have(0), probe.bitfield(1))
-    try:
-        await probe.closes(1.5)
-    except Deviates:
-        await probe.goes_on()
-        return "it goes on"
-    return "it closes the connection"
+    return await ignores_or_closes(probe, "it goes on")
 
 
 HAVES = Cases("bep3/have", "BEP 3, peer messages")

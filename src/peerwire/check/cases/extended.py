@@ -1,4 +1,4 @@
-"""The extension protocol (BEP 10), and the small extensions on it (BEP 11, 21, 54)."""
+"""The extension protocol (BEP 10)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from ...bencode import decode, encode
 from ...handshake import Reserved
-from ...messages import Extended, Have, KeepAlive, Request
+from ...messages import Extended, Request
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
-from .messages import closes_or_goes_on, frame
+from .steps import closes_or_goes_on, frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..probe import Probe
 
-__all__ = ["CASES", "handshake_of"]
+__all__ = ["CASES", "OURS", "handshake_of"]
 
 HANDSHAKES = Cases("bep10/handshake", "BEP 10, handshake message")
 MESSAGES = Cases("bep10/messages", "BEP 10")
-PEX = Cases("bep11/pex", "BEP 11")
-SEEDS = Cases("bep21/upload-only", "BEP 21, extension header")
-LOST = Cases("bep54/donthave", "BEP 54")
+
+#: The id that we give ut_metadata: an odd one, that nobody else gives.
+OURS = 77
 
 EXTENSION = Reserved.EXTENSION
 
@@ -304,6 +304,90 @@ async def keeps_its_queue(probe: Probe) -> str:
     return f"{len(asked)} of {told.reqq} asked for at once"
 
 
+@HANDSHAKES.case(
+    16,
+    MUST,
+    rule="'m' is additive: a later one says what changes, and leaves the rest as it was.",
+    does="gives ut_metadata an id, says a handshake with another name only, and asks for metadata",
+    expects="an answer with the id that ut_metadata was given",
+)
+async def of_ours_more(probe: Probe) -> None:
+    number = await speaks_metadata(probe)
+    probe.say(Extended(0, encode({"m": {"xx_nobody": OURS + 1}})))
+    await answered_with(probe, number, OURS)
+
+
+@HANDSHAKES.case(
+    17,
+    INFO,
+    rule="A later handshake may change what was said; a peer may choose to ignore it.",
+    does="gives ut_metadata an id, and then another, and asks for metadata",
+    expects="an answer with one of both",
+)
+async def of_ours_changed(probe: Probe) -> str:
+    number = await speaks_metadata(probe)
+    probe.say(Extended(0, encode({"m": {"ut_metadata": OURS + 1}})))
+    found = await answered_with(probe, number, OURS, OURS + 1)
+    return f"it goes by the {'first' if found == OURS else 'second'}"
+
+
+@HANDSHAKES.case(
+    18,
+    INFO,
+    rule="An id of zero in a later handshake disables an extension.",
+    does="gives ut_metadata an id, and then 0, and asks for metadata and for a piece",
+    expects="the piece, and no metadata",
+)
+async def of_ours_taken_back(probe: Probe) -> str:
+    number = await speaks_metadata(probe)
+    probe.say(Extended(0, encode({"m": {"ut_metadata": 0}})))
+    probe.say(Extended(number, encode({"msg_type": 0, "piece": 0})))
+    await probe.goes_on()
+    said = [each for each in probe.heard if isinstance(each, Extended) and each.extended_id]
+    return "it ignores that, and answers" if said else "it does not answer"
+
+
+@HANDSHAKES.case(
+    19,
+    MUST,
+    section="BEP 10, handshake message; BEP 3, peer messages",
+    rule="The extended handshake comes immediately after the handshake, and so does the bitfield:"
+    " peers say them in either order.",
+    does="says an extended handshake and then a bitfield, and asks for a piece",
+    expects="the piece",
+)
+async def of_ours_before_the_bitfield(probe: Probe) -> None:
+    await probe.open(EXTENSION)
+    probe.need(EXTENSION, "BEP 10")
+    probe.say(Extended(0, b"d1:mdee"), probe.bitfield(0))
+    await probe.goes_on()
+
+
+async def speaks_metadata(probe: Probe) -> int:
+    """Gives ut_metadata an id, and returns the peer's.
+
+    Raises:
+        NotApplicable: It does not speak it, or has none.
+    """
+    told = await probe.introduce({"ut_metadata": OURS})
+    if not told.metadata_size:
+        raise NotApplicable("it tells no metadata_size")
+    return probe.their_id("ut_metadata")
+
+
+async def answered_with(probe: Probe, number: int, *ours: int) -> int:
+    """Asks for metadata, and returns the id that the answer comes with, one of ours.
+
+    Raises:
+        Deviates: It comes with another id, or not at all.
+    """
+    probe.say(Extended(number, encode({"msg_type": 0, "piece": 0})))
+    said = await probe.wait_for(Extended, where=lambda each: each.extended_id != 0)
+    if said.extended_id not in ours:
+        raise Deviates(f"it answers with the id {said.extended_id}")
+    return said.extended_id
+
+
 # Messages
 
 
@@ -354,221 +438,4 @@ async def not_agreed_on(probe: Probe) -> str:
     return "it ignores it, or takes it"
 
 
-# BEP 11
-
-
-@PEX.case(
-    1,
-    MUST,
-    section="BEP 27",
-    rule="Peers of a private torrent come from its trackers only.",
-    does="says a handshake with the bit of BEP 10",
-    expects="no ut_pex, if the torrent is private",
-)
-async def not_in_private(probe: Probe) -> None:
-    known = probe.subject.metainfo or probe.subject.metainfo_v2
-    if known is None or not known.private:
-        raise NotApplicable("the torrent is not private")
-    told = await handshake_of(probe)
-    if isinstance(told.get(b"m"), dict) and told[b"m"].get(b"ut_pex"):
-        raise Deviates("it offers ut_pex")
-
-
-#: The address of nobody, on this machine, as BEP 11 has it.
-NOBODY = bytes((127, 0, 0, 1, 0, 1))
-
-
-@PEX.case(
-    2,
-    MUST,
-    rule="A message of ut_pex tells of peers that its sender is, or was, connected to.",
-    does="says one with a peer added and a peer dropped, and asks for a piece",
-    expects="the piece",
-)
-async def a_message(probe: Probe) -> None:
-    await probe.introduce({"ut_pex": 1})
-    told = {"added": NOBODY, "added.f": b"\0", "dropped": bytes((127, 0, 0, 1, 0, 2))}
-    probe.say(Extended(probe.their_id("ut_pex"), encode(told)))
-    await probe.goes_on()
-
-
-@PEX.case(
-    3,
-    SHOULD,
-    rule="A contact has 6 bytes.",
-    does="says a message of ut_pex with 7 bytes of contacts",
-    expects="it is ignored, or the connection is closed",
-)
-async def of_half_a_contact(probe: Probe) -> str:
-    await probe.introduce({"ut_pex": 1})
-    probe.say(Extended(probe.their_id("ut_pex"), encode({"added": bytes(7)})))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
-
-
-@PEX.case(
-    4,
-    INFO,
-    rule="There is one message a minute at the most; who says more may be disconnected.",
-    does="says ten messages of ut_pex at once",
-    expects="anything",
-)
-async def ten_at_once(probe: Probe) -> str:
-    await probe.introduce({"ut_pex": 1})
-    number = probe.their_id("ut_pex")
-    probe.say(*[Extended(number, encode({"added": NOBODY, "added.f": b"\0"}))] * 10)
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it bears them"
-
-
-@PEX.case(
-    5,
-    MUST,
-    rule="A message tells of somebody; contacts are whole, not told twice, each with a byte"
-    " of flags, and nobody is both added and dropped.",
-    does="connects twice, and listens for up to 95 seconds",
-    expects="a message like that, if there is one",
-    slow=True,
-    deadline=120.0,
-)
-async def theirs(probe: Probe) -> str:
-    await probe.introduce({"ut_pex": 1}, p=6881)
-    probe.their_id("ut_pex")
-    async with probe.another() as other:
-        await other.introduce({"ut_pex": 1}, p=6882)
-        for _ in range(2):
-            for each in await probe.quiet(47):
-                if isinstance(each, Extended) and each.extended_id == 1:
-                    return judged(each.payload)
-            probe.say(KeepAlive())
-            other.say(KeepAlive())
-    raise Inconclusive("it says no ut_pex within 95 s")
-
-
-def judged(payload: bytes) -> str:
-    """Tells what a message of ut_pex says.
-
-    Raises:
-        Deviates: It breaks a rule.
-    """
-    told = decode(payload, strict=False)
-    if not isinstance(told, dict):
-        raise Deviates("it is no dictionary")
-    contacts: dict[bytes, list[bytes]] = {}
-    for key, size in ((b"added", 6), (b"added6", 18), (b"dropped", 6), (b"dropped6", 18)):
-        packed = told.get(key, b"")
-        if not isinstance(packed, bytes) or len(packed) % size:
-            raise Deviates(f"{key.decode()} is not made of contacts of {size} bytes")
-        contacts[key] = [packed[at : at + size] for at in range(0, len(packed), size)]
-        if len({*contacts[key]}) < len(contacts[key]):
-            raise Deviates(f"{key.decode()} tells of somebody twice")
-    if not contacts.keys() & told.keys():
-        raise Deviates("it tells of nobody")
-    for key in (b"added", b"added6"):
-        flags = told.get(key + b".f", (contacts[key] and b"") or b"")
-        if flags and isinstance(flags, bytes) and len(flags) != len(contacts[key]):
-            raise Deviates(f"{len(contacts[key])} contacts have {len(flags)} flags")
-    both = {*contacts[b"added"]} & {*contacts[b"dropped"]}
-    if both:
-        raise Deviates("somebody is both added and dropped")
-    return f"{len(contacts[b'added'])} added, {len(contacts[b'dropped'])} dropped"
-
-
-# BEP 21
-
-
-@SEEDS.case(
-    1,
-    INFO,
-    rule="A peer that wants nothing may say so with 'upload_only'.",
-    does="says a handshake with the bit of BEP 10",
-    expects="'upload_only' of 1, from a seed",
-)
-async def says_so(probe: Probe) -> str:
-    told = await handshake_of(probe)
-    return f"upload_only is {told.get(b'upload_only', 'not said')}"
-
-
-@SEEDS.case(
-    2,
-    MUST,
-    rule="'upload_only' tells that its sender wants nothing, and nothing else.",
-    does="says it of 0, and asks for a piece",
-    expects="the piece",
-)
-async def said_of_us(probe: Probe) -> None:
-    await probe.introduce(upload_only=0)
-    await probe.goes_on()
-
-
-# BEP 54
-
-
-@LOST.case(
-    1,
-    MUST,
-    rule="Who offers lt_donthave understands it, of peers that do not offer it, too.",
-    does="says that we have a piece and that we have it no more, and asks for another",
-    expects="the piece",
-)
-async def of_a_piece(probe: Probe) -> None:
-    await probe.introduce()
-    number = probe.their_id("lt_donthave")
-    probe.say(Have(0), Extended(number, bytes(4)))
-    await probe.goes_on()
-
-
-@LOST.case(
-    2,
-    SHOULD,
-    rule="The message is the index of a piece, four bytes.",
-    does="says three bytes",
-    expects="the connection is closed, or the message ignored",
-)
-async def of_three_bytes(probe: Probe) -> str:
-    await probe.introduce()
-    probe.say(Extended(probe.their_id("lt_donthave"), bytes(3)))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
-
-
-@LOST.case(
-    3,
-    SHOULD,
-    rule="The message is about a piece that was told of before.",
-    does="says it of a piece that we never had, and asks for another",
-    expects="the piece",
-)
-async def of_what_we_never_had(probe: Probe) -> None:
-    await probe.introduce()
-    probe.say(Extended(probe.their_id("lt_donthave"), bytes(4)))
-    await probe.goes_on()
-
-
-@LOST.case(
-    4,
-    INFO,
-    rule="The message is about a piece that there is.",
-    does="says it of the piece after the last",
-    expects="it is ignored, or the connection is closed",
-)
-async def of_no_piece(probe: Probe) -> str:
-    await probe.introduce()
-    probe.say(Extended(probe.their_id("lt_donthave"), probe.num_pieces.to_bytes(4)))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
-
-
-CASES = (*HANDSHAKES, *MESSAGES, *PEX, *SEEDS, *LOST)
+CASES = (*HANDSHAKES, *MESSAGES)

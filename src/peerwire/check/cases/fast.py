@@ -34,7 +34,7 @@ from ..case import (
     NotApplicable,
 )
 from ..probe import BLOCK, PLAIN, Probe, Silent
-from .messages import of_wrong_length
+from .steps import of_wrong_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -115,7 +115,9 @@ async def of_another_length(probe: Probe) -> str | None:
     expects="it is served as if they were zero",
 )
 async def with_reserved_bits(probe: Probe) -> None:
-    await probe.open(UNASSIGNED)
+    await probe.answers_others()
+    probe.say(probe.greeting(UNASSIGNED))
+    await probe.handshake()
     await probe.goes_on()
 
 
@@ -127,7 +129,8 @@ async def with_reserved_bits(probe: Probe) -> None:
     expects="it is served without BEP 6 and BEP 10",
 )
 async def without_reserved_bits(probe: Probe) -> None:
-    await probe.open(PLAIN)
+    probe.say(probe.greeting(PLAIN))
+    await probe.handshake()
     await probe.goes_on()
 
 
@@ -165,12 +168,15 @@ async def byte_by_byte(probe: Probe) -> None:
     MUST,
     section="BEP 3, peer protocol; TCP",
     rule="A connection is a stream: where segments end means nothing.",
-    does="says a handshake and 'interested' in one segment, and asks for a piece",
-    expects="both are understood",
+    does="says a handshake and all but the last byte of 'interested' in one segment, then that"
+    " byte, and asks for a piece",
+    expects="the piece",
 )
 async def with_a_message(probe: Probe) -> None:
-    probe.say(probe.greeting(), Interested())
+    data = Interested().encode()
+    probe.say(probe.greeting(), data[:-1])
     await probe.handshake()
+    probe.write(data[-1:])  # to who dropped the others, it begins a length of 32 MiB
     await probe.goes_on()
 
 

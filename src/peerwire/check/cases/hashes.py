@@ -13,7 +13,7 @@ from ...messages import Hashes, HashReject, HashRequest, HaveNone, Piece
 from ...torrent import merkle
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, Lax, NotApplicable
 from ..probe import Probe, Silent
-from .messages import frame
+from .steps import frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,15 +16,14 @@ from ...messages import (
     Request,
     Unchoke,
 )
-from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive
+from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates
 from ..probe import BLOCK, Probe, Silent
 from .steps import frame, ignores_or_closes, of_wrong_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-__all__ = ["CASES", "closes_or_goes_on", "frame", "of_wrong_length"]
+__all__ = ["CASES"]
 
 MESSAGES = Cases("bep3/messages", "BEP 3, peer protocol")
 LENGTHS = Cases("bep3/lengths", "BEP 3, peer messages")
@@ -175,27 +174,6 @@ FIXED: tuple[Message, ...] = (
     Request(0, 0, BLOCK),
     Cancel(0, 0, BLOCK),
 )
-
-
-async def closes_or_goes_on(probe: Probe) -> None:
-    """Waits for the end of the connection, which has no meaning any more.
-
-    Raises:
-        Deviates: It goes on, of use or not.
-    """
-    try:
-        await probe.closes(1.5)
-    except Deviates:
-        pass
-    else:
-        return
-    try:
-        await probe.goes_on()
-    except Closed:
-        return
-    except (Deviates, Inconclusive) as error:
-        raise Deviates(f"the connection goes on, and is of no use: {error}") from None
-    raise Deviates("it goes on as if nothing were wrong")
 
 
 def _lengths() -> Iterator[tuple[str, int, bytes]]:

@@ -28,7 +28,7 @@ from ...messages import (
 )
 from ..case import MUST, Cases, Deviates
 from ..probe import BLOCK, Probe
-from .messages import frame
+from .steps import frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
