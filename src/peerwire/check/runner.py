@@ -245,7 +245,7 @@ class Runner:
             return
         names = [result.case.id for result in loss.suspects]
         if not await self._comes_back(names):
-            self._lost = f"it can't be connected to: {loss.error or 'nothing answers'}"
+            self._lost = f"it can't be connected to: {_why(loss.error)}"
         if not names:
             self._suspect([self._last] if self._last else [])
         elif len(names) == 1:
@@ -343,6 +343,12 @@ class Runner:
     @property
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    return str(error) or "nothing answers"
 
 
 def _unasked(case: Case, why: str) -> Result:
