@@ -104,10 +104,27 @@ def test_runs_are_of_one_kind(said):
     runs = [list(run) for run in Framing(20).runs(encoded(*said))]
     assert [message for run in runs for message in run] == said
     assert all(len({type(message) for message in run}) == 1 for run in runs)
-    assert all(type(run[0]) in (Have, Request, Piece) for run in runs if len(run) > 1)
+    floods = (Have, Request, Cancel, Reject, Piece)
+    assert all(type(run[0]) in floods for run in runs if len(run) > 1)
 
 
-@pytest.mark.parametrize("one", [Have(3), Request(1, 2, 3), Piece(1, 2, b"abc"), Piece(1, 2, b"a")])
+@given(st.lists(st.sampled_from([b"\0\0\0\5\4", b"\0\0\0\5\r", b"\0\0\0\r\6"]), max_size=9))
+def test_what_only_looks_like_a_flood_is_none(heads):
+    data = b"".join(head + bytes(head[3] - 1) for head in heads)
+    kinds = {4: Have(0), 13: Suggest(0), 6: Request(0, 0, 0)}
+    assert receive(Framing(20), [data]) == [kinds[head[4]] for head in heads]
+
+
+def test_a_run_is_no_longer_than_may_be_looked_at_in_vain():
+    runs = [len(run) for run in Framing(20).runs(encoded(*map(Have, range(3000))))]
+    assert sum(runs) == 3000
+    assert max(runs) == 256
+
+
+@pytest.mark.parametrize(
+    "one",
+    [Have(3), Request(1, 2, 3), Reject(1, 2, 3), Piece(1, 2, b"abc"), Piece(1, 2, b"a")],
+)
 @pytest.mark.parametrize(
     "rest", [[], [Suggest(3)], [Cancel(1, 2, 3)], [Choke(), Have(1)], [Unknown(99, bytes(11))]]
 )

@@ -5,11 +5,12 @@ no more than one incomplete message, copies none of the complete ones, and refus
 is too long from the four bytes of its length prefix alone.
 
 Messages come in runs: a swarm announces pieces by the hundred, a fast leecher asks for blocks by
-the dozen. Decoded as such, one of a flood of HAVE costs 0.15 us instead of 0.35.
+the dozen. Decoded as such, one of a flood of HAVE costs 0.14 us instead of 0.35.
 """
 
 from __future__ import annotations
 
+from itertools import starmap
 from struct import Struct
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -58,12 +59,14 @@ _PIECE_MIN = 1 + _PIECE_HEAD.size
 
 _KEEP_ALIVE = KeepAlive()
 
-_HAVE_FRAME = Struct(">IBI")
-_REQUEST_FRAME = Struct(">IBIII")
 _PIECE_FRAME = Struct(">IBII")
 
 #: Frames that have to be there for a run to be looked for: less is not worth setting out for.
 _MIN_RUN = 4
+
+#: Frames of a flood that are taken at a time: looking ahead costs some 4 ns each, in vain where it
+#: is none.
+_MAX_RUN = 256
 
 #: A handshake where a length prefix should be: no message is that long.
 (_SECOND_HANDSHAKE,) = _U32.unpack_from(PROTOCOL)
@@ -117,18 +120,29 @@ _RULES = {
 }
 
 
-_HAVE_LENGTH = _HAVE_FRAME.size - 4
-_REQUEST_LENGTH = _REQUEST_FRAME.size - 4
-_SMALL = frozenset({_HAVE_LENGTH, _REQUEST_LENGTH})
+#: The messages there are floods of, by length and id, and the layout of what follows these.
+_FLOODS = {
+    (1 + _FIXED[kind.id][0], kind.id): (kind, Struct(f">5x{fields}"))
+    for kind, fields in ((Have, "I"), (Request, "III"), (Cancel, "III"), (Reject, "III"))
+}
 
 
 def _run(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
     """Returns the messages of a kind and length that follow each other here, where that pays."""
-    if length in _SMALL:
-        return _small_run(view, position, end, length)
-    if length > _PIECE_MIN and view[position + 4] == _PIECE_ID:
+    if not length:
+        return ()
+    message_id = view[position + 4]
+    if message_id == _PIECE_ID and length > _PIECE_MIN:
         return _pieces(view, position, end, length)
-    return ()
+    size = 4 + length
+    flood = _FLOODS.get((length, message_id))
+    last = position + (_MIN_RUN - 1) * size
+    if flood is None or last + size > end or view[last + 4] != message_id:
+        return ()
+    kind, layout = flood
+    alike = _alike(view[position : min(end, position + _MAX_RUN * size)], size)
+    frames = view[position : position + alike * size]
+    return list(starmap(kind, layout.iter_unpack(frames)))
 
 
 def _pieces(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
@@ -142,24 +156,13 @@ def _pieces(view: memoryview, position: int, end: int, length: int) -> Sequence[
     return pieces
 
 
-def _small_run(view: memoryview, position: int, end: int, length: int) -> Sequence[Message]:
-    count = (end - position) // (4 + length)
-    if count < _MIN_RUN:
-        return ()
-    frames = view[position : position + count * (4 + length)]
-    if length == _HAVE_LENGTH:
-        haves: list[Message] = []
-        for each, message_id, index in _HAVE_FRAME.iter_unpack(frames):
-            if each != length or message_id != Have.id:
-                break
-            haves.append(Have(index))
-        return haves
-    requests: list[Message] = []
-    for each, message_id, index, begin, size in _REQUEST_FRAME.iter_unpack(frames):
-        if each != length or message_id != Request.id:
-            break
-        requests.append(Request(index, begin, size))
-    return requests
+def _alike(frames: memoryview, size: int) -> int:
+    """Returns how many frames of a size follow each other that begin with the same five bytes."""
+    count = len(frames) // size
+    for place in (4, 3, 2, 1, 0):  # the id first: it is what differs
+        column = bytes(frames[place : count * size : size])
+        count -= len(column.lstrip(column[:1]))
+    return count
 
 
 class Framing:
