@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...messages import Cancel, Choke, Interested, Piece, Reject, Request, Unchoke
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
 from ..probe import BLOCK, UNCHOKE, Probe, Silent
+from .steps import ignores_or_closes
 
 __all__ = ["CASES"]
 
@@ -26,12 +27,12 @@ async def what_becomes_of(probe: Probe, asked: Request, within: float = 2.0) -> 
     """
     probe.say(asked)
     try:
-        came = await probe.wait_for((Piece, Reject), within=within)
+        came: Piece | Reject = await probe.wait_for((Piece, Reject), within=within)
     except Closed:
         return "closed"
     except Silent:
         return "ignored"
-    if not isinstance(came, Piece):
+    if isinstance(came, Reject):
         return "rejected"
     found = (came.index, came.begin, len(came.block))
     if found != (asked.index, asked.begin, asked.length):
@@ -383,11 +384,7 @@ async def of_the_other(probe: Probe) -> None:
 async def of_no_piece_cancelled(probe: Probe) -> str:
     await probe.ready()
     probe.say(Cancel(probe.num_pieces, 0, BLOCK))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
+    return await ignores_or_closes(probe)
 
 
 CASES = (*CHOKING, *REQUESTS, *CANCELS)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from ...bencode import decode, encode
 from ...handshake import Reserved
-from ...messages import Extended, Request
+from ...messages import Extended, Message, Request
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
-from .steps import closes_or_goes_on, frame
+from .steps import closes_or_goes_on, frame, ignores_or_closes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,11 @@ OURS = 77
 EXTENSION = Reserved.EXTENSION
 
 
+def is_introduction(message: Message) -> bool:
+    """Says whether this is an extended handshake."""
+    return isinstance(message, Extended) and message.extended_id == 0
+
+
 async def handshake_of(probe: Probe) -> Mapping[bytes, Any]:
     """Returns the peer's extended handshake as it was said.
 
@@ -38,7 +44,7 @@ async def handshake_of(probe: Probe) -> Mapping[bytes, Any]:
     await probe.open(EXTENSION)
     probe.need(EXTENSION, "BEP 10")
     try:
-        said = await probe.wait_for(Extended, where=lambda each: each.extended_id == 0)
+        said = await probe.wait_for(Extended, where=is_introduction)
     except Deviates as error:
         raise Inconclusive(f"no extended handshake: {error}") from error
     try:
@@ -110,6 +116,8 @@ async def has_names(probe: Probe) -> str:
 )
 async def has_ids_of_their_own(probe: Probe) -> None:
     m = await value_of(probe, b"m")
+    if not isinstance(m, dict):
+        raise NotApplicable("'m' is no dictionary")
     numbers = [number for number in m.values() if number]
     if len({*numbers}) < len(numbers):
         raise Deviates(f"the ids are {sorted(numbers)}")
@@ -125,9 +133,7 @@ async def has_ids_of_their_own(probe: Probe) -> None:
 async def comes_soon(probe: Probe) -> None:
     await handshake_of(probe)
     names = ("bitfield", "have", "have all", "have none", "keep-alive")
-    for message in probe.heard:
-        if isinstance(message, Extended) and message.extended_id == 0:
-            return
+    for message in itertools.takewhile(lambda each: not is_introduction(each), probe.heard):
         if message.name not in names:
             raise Deviates(f"it says {message} before it")
 
@@ -401,11 +407,7 @@ async def answered_with(probe: Probe, number: int, *ours: int) -> int:
 async def of_no_extension(probe: Probe) -> str:
     await probe.introduce()
     probe.say(Extended(200, b"abc"))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
+    return await ignores_or_closes(probe)
 
 
 @MESSAGES.case(
@@ -431,11 +433,7 @@ async def without_an_id(probe: Probe) -> None:
 async def not_agreed_on(probe: Probe) -> str:
     await probe.open()
     probe.say(Extended(0, b"de"))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it, or takes it"
+    return await ignores_or_closes(probe, "it ignores it, or takes it")
 
 
 CASES = (*HANDSHAKES, *MESSAGES)

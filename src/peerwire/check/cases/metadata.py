@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from ...bencode import decode_prefix, encode
 from ...messages import Extended
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
 from ..probe import BLOCK, Probe, Silent
+from .extended import OURS
+from .steps import ignores_or_closes
 
 if TYPE_CHECKING:
     from ...bencode import Value
@@ -17,9 +18,6 @@ __all__ = ["CASES"]
 
 CASES = Cases("bep9/metadata", "BEP 9, extension message")
 case = CASES.case
-
-#: The id that we give the extension: an odd one, that nobody else gives.
-OURS = 77
 
 REQUEST, DATA, REJECT = range(3)
 
@@ -98,6 +96,7 @@ async def size(probe: Probe) -> None:
 @case(
     2,
     MUST,
+    section="BEP 9, data",
     rule="The pieces of the metadata make up the info dictionary, whose hash is the info-hash.",
     does="asks for all of them, one after the other",
     expects="the info dictionary",
@@ -108,7 +107,7 @@ async def whole(probe: Probe) -> str:
     if len(pieces) > 64:
         raise NotApplicable("the torrent's metadata is too long to be fetched in this case")
     came = b"".join([await part(probe, number, piece, info) for piece in pieces])
-    if hashlib.sha1(came, usedforsecurity=False).digest() != hashlib.sha1(info).digest():
+    if came != info:
         raise Deviates("what comes is not the info dictionary")
     return f"{len(pieces)} pieces"
 
@@ -116,15 +115,19 @@ async def whole(probe: Probe) -> str:
 @case(
     3,
     MUST,
+    section="BEP 9, metadata; data",
     rule="A piece of the metadata has 16 KiB; the last may be shorter.",
-    does="asks for the first",
+    does="asks for the first and the last, which may be the same",
     expects="so many bytes",
 )
-async def length(probe: Probe) -> None:
+async def length(probe: Probe) -> str:
     number, info = await agreed(probe)
-    came = await part(probe, number, 0, info)
-    if len(came) != min(BLOCK, len(info)):
-        raise Deviates(f"it has {len(came)} bytes")
+    last = (len(info) - 1) // BLOCK
+    for piece in sorted({0, last}):
+        came = await part(probe, number, piece, info)
+        if len(came) != min(BLOCK, len(info) - piece * BLOCK):
+            raise Deviates(f"piece {piece} has {len(came)} bytes")
+    return f"{last + 1} pieces"
 
 
 @case(
@@ -143,6 +146,7 @@ async def with_our_id(probe: Probe) -> None:
 @case(
     5,
     MUST,
+    section="BEP 9, request",
     rule="A request is answered with data or a reject, of the same piece.",
     does="asks for a piece that there is not",
     expects="a reject",
@@ -172,6 +176,7 @@ async def no_type(probe: Probe) -> None:
 @case(
     7,
     MUST,
+    section="BEP 9, request",
     rule="A request is answered with data or a reject.",
     does="asks for the first piece twice in one segment",
     expects="two answers",
@@ -180,7 +185,10 @@ async def twice(probe: Probe) -> str:
     number, _ = await agreed(probe)
     probe.say(ask(number, 0), ask(number, 0))
     kinds = [(await answer(probe, 0))[0] for _ in range(2)]
-    return "and ".join(("request", "data ", "reject ")[kind] for kind in kinds if 0 <= kind <= 2)
+    for kind in kinds:
+        if kind not in (DATA, REJECT):
+            raise Deviates(f"it answers with a msg_type of {kind}")
+    return " and ".join("data" if kind == DATA else "reject" for kind in kinds)
 
 
 @case(
@@ -202,6 +210,7 @@ async def more_keys(probe: Probe) -> None:
 @case(
     9,
     INFO,
+    section="BEP 9, reject",
     rule="Who is asked for the same pieces over and over may reject them.",
     does="asks for the first piece 40 times",
     expects="data and rejects",
@@ -221,6 +230,7 @@ async def over_and_over(probe: Probe) -> str:
 @case(
     10,
     INFO,
+    section="BEP 9, reject",
     rule="A reject answers a request.",
     does="says a reject that answers nothing, and asks for a piece of content",
     expects="it is ignored, or the connection is closed",
@@ -228,8 +238,24 @@ async def over_and_over(probe: Probe) -> str:
 async def a_reject_of_ours(probe: Probe) -> str:
     number, _ = await agreed(probe)
     probe.say(ask(number, 0, REJECT))
-    try:
-        await probe.goes_on()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
+    return await ignores_or_closes(probe)
+
+
+@case(
+    11,
+    SHOULD,
+    section="BEP 9, reject",
+    rule="A reject has no keys but 'msg_type' and 'piece', and nothing behind them.",
+    does="asks for a piece that there is not",
+    expects="a reject like that",
+)
+async def bare_reject(probe: Probe) -> None:
+    number, info = await agreed(probe)
+    piece = (len(info) + BLOCK - 1) // BLOCK
+    probe.say(ask(number, piece))
+    kind, told, rest = await answer(probe, piece)
+    if kind != REJECT:
+        raise NotApplicable(f"it answers with a msg_type of {kind}")
+    more = sorted(told.keys() - {b"msg_type", b"piece"})
+    if more or rest:
+        raise Deviates(f"it has {len(more)} keys more, and {len(rest)} bytes behind them")
