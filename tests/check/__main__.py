@@ -1,77 +1,175 @@
 """Run the suite against the clients that are installed here: ``python -m tests.check OUT``.
 
-Each client seeds the same torrent on loopback, one after the other, and is ended afterwards. What
-came of it goes into the folder OUT: a file of results for each, and a page of all.
+Each client in turn serves a torrent on loopback and is asked everything that is for one that
+serves; then, with a private torrent, a hybrid and one of v2, what was not applicable; then it
+downloads, and is asked the rest. What came of it goes into the folder OUT: a file of results for
+each client, and a page of all.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
-import subprocess
+import asyncio
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tests.interop.clients import CLIENTS, Peerwire
-from tests.interop.process import ClientFailed, compile_jail, free_port
+from tests.check import leeching, seeding
+from tests.check.clients import SEEDS, called, kinds
+from tests.check.column import Column, chosen
+from tests.check.torrents import make_torrents
+from tests.interop.process import ClientFailed, compile_jail
 
-from peerwire.torrent.create import create
+from peerwire.check import LEECHER_CASES, SEED_CASES
+from peerwire.check.page import page
+from peerwire.check.report import Report
+from peerwire.cli.subject import Subject
 
 if TYPE_CHECKING:
-    from tests.interop.clients import Client
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-#: Pieces of two blocks; the last piece, the last block and the bitfield are all cut short.
-PIECE = 32 * 1024
-LENGTH = 37 * PIECE - 20_000
+    from tests.check.torrents import Torrents
+    from tests.interop.process import Process
 
-#: Seconds that one client may take. Transmission unchokes every ten.
-TIMEOUT = 1500
+    from peerwire.check import Case
 
-SEEDS: dict[str, type[Client]] = {"peerwire": Peerwire} | CLIENTS
+#: Seconds that a client may be asked for as one that serves, and that all of them may take.
+#: Transmission unchokes every ten.
+TIMEOUT: Final = 1500.0
+TIMEOUT_ALL: Final = 3 * 3600.0
 
 
-def ask(name: str, torrent: Path, content: Path, scratch: Path, out: Path, *words: str) -> None:
-    """Asks one client everything, and writes what came of it."""
-    home = scratch / name
-    home.mkdir()
-    copy = home / "content" / content.name
-    copy.parent.mkdir()
-    copy.write_bytes(content.read_bytes())
-    client = SEEDS[name](home / "home", compile_jail(home), encryption="prefer")
-    port = free_port()
-    with client.seed(torrent, copy, port), (out / f"{name}.jsonl").open("w") as results:
-        command = [sys.executable, "-m", "peerwire", "check", f"127.0.0.1:{port}", torrent]
-        subprocess.run([*command, "--json", *words], stdout=results, timeout=TIMEOUT, check=False)
+@dataclass
+class Asking:
+    """One client, and all that it is asked.
+
+    Attributes:
+        name: One of `SEEDS`.
+        torrents: What it serves and fetches.
+        home: A folder for it.
+        jobs: Cases asked side by side.
+        seconds: How long it may be asked as one that serves.
+        column: What came of it so far.
+    """
+
+    name: str
+    torrents: Torrents
+    home: Path
+    jobs: int
+    seconds: float
+    column: Column
+
+    def note(self, text: str) -> None:
+        print(f"{self.name}: {text}", flush=True)
+
+    def serving(self, cases: list[Case]) -> None:
+        """Asks it while it serves, with one torrent after the other.
+
+        Raises:
+            ClientFailed: It does not start with one of v1.
+        """
+        until = time.monotonic() + self.seconds
+        for kind in kinds(self.name):
+            torrent, left = self.torrents.paths.get(kind), self.column.left(cases)
+            if torrent is None or not left:
+                continue
+            self.note(f"{len(left)} cases with a torrent of the kind {kind}")
+            try:
+                run = asyncio.run(
+                    seeding.ask(
+                        self.starting(kind, torrent),
+                        Subject.read(str(torrent)),
+                        left,
+                        jobs=self.jobs,
+                        seconds=max(1.0, until - time.monotonic()),
+                        note=self.note,
+                    )
+                )
+            except ClientFailed as problem:
+                if kind == "v1":
+                    raise
+                self.note(f"not asked with it: {problem}")
+                continue
+            self.column.take([result.record() for result in run.results], run.gone)
+
+    def starting(
+        self, kind: str, torrent: Path
+    ) -> Callable[[int], AbstractContextManager[Process]]:
+        """Returns what starts it with a torrent, on a port, each time with a home of its own."""
+        folder = self.home / kind
+        (folder / "content").mkdir(parents=True)
+        copy = folder / "content" / self.torrents.content.name
+        copy.write_bytes(self.torrents.content.read_bytes())
+        jail, numbers = compile_jail(folder), count()
+
+        def start(port: int) -> AbstractContextManager[Process]:
+            client = SEEDS[self.name](folder / f"home{next(numbers)}", jail, encryption="prefer")
+            return client.seed(torrent, copy, port)
+
+        return start
+
+    def downloading(self, cases: list[Case]) -> None:
+        """Asks it while it fetches the torrent of v1.
+
+        Raises:
+            ClientFailed: It does not start.
+        """
+        if not cases or self.name not in leeching.LEECHERS:
+            return
+        self.note(f"{len(cases)} cases while it downloads")
+        paths, content = self.torrents.paths, self.torrents.content
+        report = leeching.ask(self.name, paths["v1"], content, self.home, self.home, cases=cases)
+        self.column.take(report.results, report.gone)
 
 
 def main() -> int:
+    args = _parser().parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    choose = partial(chosen, only=args.only, slow=args.slow)
+    until = time.monotonic() + TIMEOUT_ALL
+    with tempfile.TemporaryDirectory() as folder:
+        torrents = make_torrents(Path(folder))
+        for name in args.client or SEEDS:
+            left = until - time.monotonic()
+            if reason := "there is no time left" if left < 0 else SEEDS[name].available():
+                print(f"{name}: left out: {reason}")
+                continue
+            column, home = Column(called(name)), Path(folder) / name
+            asking = Asking(name, torrents, home, args.jobs, min(TIMEOUT, left), column)
+            home.mkdir()
+            for part, cases in (
+                (asking.serving, choose(SEED_CASES)),
+                (asking.downloading, choose(LEECHER_CASES)),
+            ):
+                try:
+                    part(cases)
+                except ClientFailed as problem:
+                    asking.note(str(problem))
+            if column.records:
+                column.write(args.out / f"{name}.jsonl")
+                asking.note(column.told())
+    there = [args.out / f"{name}.jsonl" for name in SEEDS]
+    reports = [Report.read(path) for path in there if path.exists()]
+    (args.out / "grid.html").write_text(page(reports), encoding="utf-8")
+    return 0 if reports else 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.check", description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--client", action="append", choices=SEEDS, help="only this one")
-    parser.add_argument("--jobs", default="8")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        content, torrent = scratch / "content.bin", scratch / "content.torrent"
-        content.write_bytes(random.Random(5).randbytes(LENGTH))
-        torrent.write_bytes(create(content, piece_length=PIECE).to_bytes())
-        for name in args.client or SEEDS:
-            if reason := SEEDS[name].available():
-                print(f"{name}: left out: {reason}")
-                continue
-            print(f"{name} ...", flush=True)
-            try:
-                ask(name, torrent, content, scratch, args.out, "--jobs", args.jobs)
-            except (ClientFailed, subprocess.TimeoutExpired) as problem:
-                print(f"{name}: left out: {problem}")
-    there = [args.out / f"{name}.jsonl" for name in SEEDS]
-    merged = [word for path in there if path.exists() for word in ("--merge", path)]
-    command = [sys.executable, "-m", "peerwire", "check", *merged]
-    done = subprocess.run([*command, "--html", args.out / "grid.html"], check=False)
-    return done.returncode
+    parser.add_argument(
+        "--only", metavar="ID", action="append", default=[], help="only this case, or these"
+    )
+    parser.add_argument("--slow", action="store_true", help="what takes minutes, too")
+    parser.add_argument("--jobs", type=int, default=8, help="cases asked side by side")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,0 +1,84 @@
+"""What came of asking one client everything: one column of the grid."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from peerwire.check import LEECHER_CASES, SEED_CASES, Verdict
+from peerwire.check.report import Report
+from peerwire.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from peerwire.check import Case
+
+__all__ = ["Column", "chosen"]
+
+
+def chosen(cases: Iterable[Case], only: Sequence[str], *, slow: bool) -> list[Case]:
+    """Returns the cases that are asked.
+
+    Args:
+        cases: All there are.
+        only: Ids, or what they begin with up to a slash; none for all.
+        slow: Whether slow ones are among all. Those that are named are asked in any case.
+    """
+    if not only:
+        return [case for case in cases if slow or not case.slow]
+    return [case for case in cases if any(f"{case.id}/".startswith(f"{name}/") for name in only)]
+
+
+@dataclass
+class Column:
+    """The results of one client, whatever torrents it was asked with.
+
+    Attributes:
+        client: Its name and version.
+        records: What `Result.record` returns, by the id of the case.
+        gone: The ids of the cases that the client was gone after.
+    """
+
+    client: str
+    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+
+    def take(self, records: Iterable[Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
+        """Takes in what came of asking it with one torrent.
+
+        What was not applicable may be so with another torrent; what was told once stays.
+        """
+        for record in records:
+            if not self._told(record["id"]):
+                self.records[record["id"]] = record
+        self.gone += [each for each in gone if each not in self.gone]
+
+    def left(self, cases: Iterable[Case]) -> list[Case]:
+        """Returns those that are not asked yet, or were not applicable."""
+        return [case for case in cases if not self._told(case.id)]
+
+    def report(self) -> Report:
+        """Returns what there is, in the order in which cases are listed."""
+        ids = [case.id for case in (*SEED_CASES, *LEECHER_CASES)]
+        results = [dict(self.records[each]) for each in ids if each in self.records]
+        date = time.strftime("%Y-%m-%d", time.gmtime())
+        return Report(self.client, results, date, __version__, self.gone)
+
+    def told(self) -> str:
+        """Returns in a line what came of it."""
+        counts = ", ".join(f"{n} {name}" for name, n in self.report().counts().items() if n)
+        return f"{len(self.records)} cases: {counts}"
+
+    def write(self, path: Path) -> None:
+        """Writes it as ``peerwire check --json`` does."""
+        report = self.report()
+        lines = map(json.dumps, [*report.results, report.summary()])
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def _told(self, key: str) -> bool:
+        known = self.records.get(key)
+        return known is not None and known["verdict"] != str(Verdict.NOT_APPLICABLE)
