@@ -344,9 +344,10 @@ class PieceSet(MutableSet[int]):
             bits.extend(bytes((highest >> 3) + 1 - len(bits)))
         new = []
         for index in indices:
-            bit = 0x80 >> (index & 7)
-            if not bits[index >> 3] & bit:
-                bits[index >> 3] |= bit
+            byte, bit = index >> 3, 0x80 >> (index & 7)
+            marked = bits[byte]
+            if not marked & bit:
+                bits[byte] = marked | bit
                 new.append(index)
         self._count += len(new)
         if self._count == self._size:
