@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .additions import CASES as ADDITIONS
 from .availability import CASES as AVAILABILITY
 from .blocks import CASES as BLOCKS
 from .encryption import CASES as ENCRYPTION
@@ -31,6 +32,7 @@ SEED_CASES: tuple[Case, ...] = (
     *FAST,
     *METADATA,
     *EXTENDED,
+    *ADDITIONS,
     *HASHES,
     *UPGRADE,
     *ENCRYPTION,
