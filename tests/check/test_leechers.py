@@ -12,7 +12,6 @@ from peerwire import (
     AllowedFast,
     Bitfield,
     Choke,
-    Extended,
     Handshake,
     Have,
     HaveAll,
@@ -23,6 +22,7 @@ from peerwire import (
     Piece,
     Reject,
     Request,
+    Suggest,
     Unchoke,
 )
 from peerwire.check import LEECHER_CASES, LeecherRunner, Verdict
@@ -103,9 +103,12 @@ class Leecher:
                         unchoked, asked = True, 0
                     case Piece(index, begin, block):
                         blocks[begin] = bytes(block)
-                        if len(blocks) == 2 and self.done(index, blocks, say):
-                            told.clear()
-                    case HaveAll() | HaveNone() | AllowedFast() | Reject() | Extended():
+                        if len(blocks) == 2:
+                            if self.done(index, blocks, say):
+                                told.clear()
+                            asked = 0
+                            blocks.clear()
+                    case HaveAll() | HaveNone() | AllowedFast() | Reject() | Suggest():
                         return
                 if told and self.defect is not Defect.WANTS_NOTHING:
                     say(Interested())
@@ -125,8 +128,9 @@ class Leecher:
             index += 1
         if self.defect is Defect.ASKS_LONG:
             return [Request(index, 0, 2 * BLOCK)]
-        both = [Request(index, 0, BLOCK), Request(index, BLOCK, BLOCK)]
-        return both[:1] if self.defect is Defect.ONE_AT_A_TIME else both
+        size = self.subject.piece_size(index) if index < self.meta.num_pieces else BLOCK
+        all_ = [Request(index, begin, min(BLOCK, size - begin)) for begin in range(0, size, BLOCK)]
+        return all_[:1] if self.defect is Defect.ONE_AT_A_TIME else all_
 
     def done(self, index, blocks, say):
         right = self.subject.verifies(index, blocks[0] + blocks[BLOCK])

@@ -1,0 +1,94 @@
+"""What most cases for a leecher begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....messages import Interested, Piece, Request, Unchoke
+from ...case import Deviates, Inconclusive
+from ...probe import PLAIN, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ....handshake import Reserved
+    from ....messages import Message
+
+__all__ = ["GRACE", "asked", "interested", "met", "no_request", "one_piece", "spoil"]
+
+#: Between what crosses on the wire and what is said in spite of what was heard.
+GRACE = 0.5
+
+
+async def met(probe: Probe, *pieces: int, reserved: Reserved = PLAIN) -> list[int]:
+    """Exchanges handshakes, learns what the leecher lacks, and tells it of pieces, or of all."""
+    await probe.open(reserved, announce=False)
+    await probe.quiet(GRACE)
+    lacking = probe.lacking()
+    told = pieces or range(probe.num_pieces)
+    probe.say(probe.bitfield(*told))
+    return lacking
+
+
+async def asked(probe: Probe, reserved: Reserved = PLAIN) -> Request:
+    """Tells the leecher of all pieces, unchokes it, and returns its first request.
+
+    Raises:
+        Inconclusive: It makes none.
+    """
+    await met(probe, reserved=reserved)
+    probe.say(Unchoke())
+    try:
+        return await probe.requested()
+    except Deviates as error:
+        raise Inconclusive(f"not asked: {error}") from error
+
+
+async def one_piece(probe: Probe) -> tuple[int, list[Request]]:
+    """Tells the leecher of one piece that it lacks, and returns that and its requests for it.
+
+    Raises:
+        Inconclusive: It does not ask for all of it.
+    """
+    await probe.open(announce=False)
+    await probe.quiet(GRACE)
+    index = probe.lacking()[0]
+    probe.say(probe.bitfield(index), Unchoke())
+    requests: list[Request] = []
+    blocks = len(probe.blocks(index))
+    try:
+        while len(requests) < blocks:
+            requests.append(await probe.requested())
+    except Deviates as error:
+        raise Inconclusive(f"it asks for {len(requests)} of {blocks} blocks: {error}") from error
+    return index, requests
+
+
+async def interested(probe: Probe) -> None:
+    """Waits for the leecher's interest: what it says before that is said by nobody who wants it.
+
+    Raises:
+        Inconclusive: It says none.
+    """
+    try:
+        await probe.wait_for(Interested)
+    except Deviates as error:
+        raise Inconclusive(f"not asked: {error}") from error
+
+
+def no_request(messages: Iterable[Message]) -> None:
+    """Sees that there is no request among what was said by who is choked.
+
+    Raises:
+        Deviates: There is one.
+    """
+    for message in messages:
+        if isinstance(message, Request):
+            raise Deviates(f"it says {message} while it is choked")
+
+
+def spoil(piece: Piece) -> Piece:
+    """Returns the block with a bit flipped."""
+    block = bytearray(piece.block)
+    block[0] ^= 1
+    return Piece(piece.index, piece.begin, bytes(block))
