@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ...handshake import PROTOCOL
 from ...mse import GENERATOR, KEY_LENGTH, MAX_PAD, PRIME, CryptoMethod, skey_hash
 from ...rc4 import rc4
-from ..case import INFO, MUST, SHOULD, Cases, Deviates, NotApplicable
+from ..case import INFO, MUST, SHOULD, Cases, Deviates, Inconclusive, NotApplicable
 from ..probe import BLOCK, Probe
 
 if TYPE_CHECKING:
@@ -55,6 +55,26 @@ async def speaks(probe: Probe) -> None:
             raise NotApplicable(f"no encrypted handshake succeeds: {error}") from error
 
 
+async def encrypt(
+    probe: Probe,
+    methods: CryptoMethod,
+    *,
+    initial_payload: bytes = b"",
+    random: Callable[[int], bytes] = os.urandom,
+) -> None:
+    """Begins with encryption, of which the peer is known to speak some.
+
+    Raises:
+        NotApplicable: It does not.
+        Deviates: It does not speak this.
+    """
+    await speaks(probe)
+    try:
+        await probe.encrypt(methods, initial_payload=initial_payload, random=random)
+    except NotApplicable as error:
+        raise Deviates(str(error)) from error
+
+
 async def served(probe: Probe) -> None:
     """Sees that the encrypted connection is of use: handshakes are exchanged, a block served."""
     await probe.handshake()
@@ -69,7 +89,7 @@ async def served(probe: Probe) -> None:
     expects="RC4, a handshake and the piece",
 )
 async def offered_rc4(probe: Probe) -> None:
-    await probe.encrypt(RC4, initial_payload=probe.greeting().encode())
+    await encrypt(probe, RC4, initial_payload=probe.greeting().encode())
     await served(probe)
 
 
@@ -94,9 +114,8 @@ async def offered_both(probe: Probe) -> str:
     expects="plaintext, or the end of the connection",
 )
 async def offered_plaintext(probe: Probe) -> str:
-    await speaks(probe)
     try:
-        await probe.encrypt(PLAINTEXT, initial_payload=probe.greeting().encode())
+        await encrypt(probe, PLAINTEXT, initial_payload=probe.greeting().encode())
     except Deviates:
         return "it refuses plaintext"
     await served(probe)
@@ -111,7 +130,7 @@ async def offered_plaintext(probe: Probe) -> str:
     expects="a handshake and the piece",
 )
 async def no_initial_payload(probe: Probe) -> None:
-    await probe.encrypt(RC4)
+    await encrypt(probe, RC4)
     probe.say(probe.greeting())
     await served(probe)
 
@@ -124,7 +143,7 @@ async def no_initial_payload(probe: Probe) -> None:
     expects="a handshake and the piece",
 )
 async def no_pads(probe: Probe) -> None:
-    await probe.encrypt(RC4, initial_payload=probe.greeting().encode(), random=pads_of(0))
+    await encrypt(probe, RC4, initial_payload=probe.greeting().encode(), random=pads_of(0))
     await served(probe)
 
 
@@ -136,7 +155,7 @@ async def no_pads(probe: Probe) -> None:
     expects="a handshake and the piece",
 )
 async def long_pads(probe: Probe) -> None:
-    await probe.encrypt(RC4, initial_payload=probe.greeting().encode(), random=pads_of(MAX_PAD))
+    await encrypt(probe, RC4, initial_payload=probe.greeting().encode(), random=pads_of(MAX_PAD))
     await served(probe)
 
 
@@ -154,6 +173,71 @@ async def plain(probe: Probe) -> str:
     except Deviates:
         return "it wants encryption"
     return "it takes plain connections"
+
+
+@case(
+    8,
+    MUST,
+    rule="A public key has 96 bytes and is from 2 to P - 2; the pad behind it has at most 512.",
+    does="says a public key on each of two connections, and listens for a second",
+    expects="two keys like that, of which none is said twice, and no more than 512 bytes behind",
+)
+async def their_keys(probe: Probe) -> str:
+    await speaks(probe)
+    async with probe.another() as other:
+        found = [await opening(each) for each in (probe, other)]
+    keys = [each[:KEY_LENGTH] for each in found]
+    if any(not 2 <= int.from_bytes(key) <= PRIME - 2 for key in keys):
+        raise Deviates("a public key is out of range")
+    if keys[0] == keys[1]:
+        raise Deviates("both connections have the same public key")
+    pads = [len(each) - KEY_LENGTH for each in found]
+    if max(pads) > MAX_PAD:
+        raise Deviates(f"{max(pads)} bytes follow the public key")
+    return f"pads of {pads[0]} and {pads[1]} bytes"
+
+
+async def opening(probe: Probe) -> bytes:
+    """Says a public key, and returns what comes of that within a second.
+
+    Raises:
+        Inconclusive: No public key comes.
+    """
+    probe.opaque = True
+    probe.write(pow(GENERATOR, int.from_bytes(os.urandom(20)), PRIME).to_bytes(KEY_LENGTH))
+    heard = await probe.bytes_heard(KEY_LENGTH + MAX_PAD + 1, 1)
+    if len(heard) < KEY_LENGTH:
+        raise Inconclusive("it says no public key before it has heard more of us")
+    return heard
+
+
+@case(
+    9,
+    MUST,
+    rule="The initial payload is any beginning of the payload: the rest follows in the stream.",
+    does="offers RC4, with 20 bytes of the handshake along, says the rest, and asks for a piece",
+    expects="a handshake and the piece",
+)
+async def part_of_the_handshake(probe: Probe) -> None:
+    data = probe.greeting().encode()
+    await encrypt(probe, RC4, initial_payload=data[:20])
+    probe.say(data[20:])
+    await served(probe)
+
+
+@case(
+    10,
+    MUST,
+    rule="The info-hash in the handshake is that of the torrent that the second hash names.",
+    does="names the torrent, and says a handshake with an info-hash that nobody serves",
+    expects="the connection is closed",
+)
+async def of_another_torrent(probe: Probe) -> None:
+    try:
+        await encrypt(probe, RC4, initial_payload=probe.greeting(info_hash=os.urandom(20)).encode())
+    except Deviates:  # the connection has ended before it was encrypted
+        return
+    await probe.closes()
 
 
 # What is wrong
