@@ -70,6 +70,35 @@ class Returning(Mortal):
     comes_back = True
 
 
+class Lingering(Returning):
+    """Its connections end a moment before it takes no others."""
+
+    def crash(self):
+        for writer in self.writers:
+            writer.transport.abort()
+        asyncio.get_running_loop().call_later(0.02, super().crash)
+
+
+class Abrupt(Returning):
+    """It does not crash, but ends connections."""
+
+    def crash(self):
+        self.crashes += 1
+        for writer in self.writers:
+            writer.transport.abort()
+
+
+class Curt(Abrupt):
+    """It ends the next connection, too."""
+
+    async def accept(self, reader, writer):
+        if self.crashes == 1:
+            self.crashes += 1
+            writer.close()
+        else:
+            await super().accept(reader, writer)
+
+
 class Cured(Returning):
     """It crashes but once."""
 
@@ -388,3 +417,18 @@ def test_a_dial_that_only_fails_is_tried_again(sample, monkeypatch, failures, th
     assert verdicts(run) == ["pass" if there else "inconclusive"]
     if not there:
         assert run.results[0].observed == "not asked: it can't be connected to: nothing answers"
+
+
+@at_once
+async def test_a_crash_that_ends_connections_before_it_refuses_others(sample):
+    run, _ = await ask(sample, Lingering, crowd("crash", "later", "later"), jobs=1)
+    assert run.gone == ["xx/crowd/1"]
+    verdicts = [result.verdict for result in run.results]
+    assert verdicts == [Verdict.FAIL, Verdict.PASS, Verdict.PASS]
+
+
+@pytest.mark.parametrize("kind", [Abrupt, Curt])
+def test_a_connection_that_ends_is_no_crash(sample, kind):
+    run, notes = clock.run(ask(sample, kind, crowd("crash", "later"), jobs=1))
+    assert (run.gone, notes) == ([], [])
+    assert [result.verdict for result in run.results] == [Verdict.FAIL, Verdict.PASS]

@@ -39,6 +39,10 @@ RETRY: Final = 0.25
 COMEBACK: Final = 5.0
 COMEBACKS: Final = 25
 
+#: Seconds in which a connection ends that was made to a process while that was ending: its others
+#: end one by one, and what it listens on perhaps last.
+SETTLING: Final = 0.1
+
 
 @dataclass(slots=True)
 class Run:
@@ -193,16 +197,16 @@ class Runner:
         asking = result, probe
         self._asking.append(asking)
         await judge(case, probe, result)
-        await self._look_after(case, result)
+        await self._look_after(case, result, alert=probe.ended is not None)
         self._asking.remove(asking)
         result.seconds = self._now - started
         if self._loss is None or result not in self._loss.suspects:
             self._finish(result)
         return True
 
-    async def _look_after(self, case: Case, result: Result) -> None:
+    async def _look_after(self, case: Case, result: Result, *, alert: bool) -> None:
         """Sees whether the peer is still there, and after a hostile case whether it serves."""
-        probe = await self._reach()
+        probe = await (self._reach_alive() if alert else self._reach())
         if probe is None:
             return
         try:
@@ -324,6 +328,18 @@ class Runner:
         except OSError as error:
             self._miss(error)
             return None
+
+    async def _reach_alive(self) -> Probe | None:
+        """Connects, and once more if that ends at once, as of a process that is ending."""
+        probe = await self._reach()
+        if probe is None:
+            return None
+        await probe.quiet(SETTLING)
+        return probe if probe.ended is None else await self._reach_instead(probe)
+
+    async def _reach_instead(self, probe: Probe) -> Probe | None:
+        await probe.leave()
+        return await self._reach()
 
     async def _dial(self) -> Probe:
         """Connects.
