@@ -32,7 +32,8 @@ class Report:
         results: What `Result.record` returns, of each case.
         date: When it was asked, as in 2026-08-01.
         version: The version of peerwire that asked.
-        gone: The ids of the cases after which the peer was gone.
+        gone: The ids of the cases that the peer was gone after.
+        suspects: The ids of cases one of which the peer was gone after.
     """
 
     client: str
@@ -40,6 +41,7 @@ class Report:
     date: str = ""
     version: str = ""
     gone: list[str] = field(default_factory=list)
+    suspects: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, run: Run) -> Report:
@@ -47,7 +49,7 @@ class Report:
         date = time.strftime("%Y-%m-%d", time.gmtime())
         client = run.client or "a peer that does not say who it is"
         records = [result.record() for result in run.results]
-        return cls(client, records, date, __version__, run.gone)
+        return cls(client, records, date, __version__, run.gone, run.suspects)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Report:
@@ -80,6 +82,7 @@ class Report:
             "peerwire": self.version,
             "verdicts": self.counts(),
             "gone": self.gone,
+            "suspects": self.suspects,
         }
 
     def counts(self) -> dict[str, int]:
@@ -92,6 +95,7 @@ class Report:
             self.client, self.date = str(record["client"]), str(record["date"])
             self.version = str(record["peerwire"])
             self.gone = [str(each) for each in record["gone"]]
+            self.suspects = [str(each) for each in record.get("suspects", [])]
         elif record["event"] == "case":
             Verdict(record["verdict"])
             result: dict[str, Any] = {key: str(record[key]) for key in _TEXTS}
