@@ -13,7 +13,7 @@ from ...messages import Hashes, HashReject, HashRequest, HaveNone, Piece
 from ...torrent import merkle
 from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, Lax, NotApplicable
 from ..probe import Probe, Silent
-from .steps import frame
+from .steps import closes_or_goes_on, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +87,8 @@ async def named(probe: Probe, reserved: Reserved = BITS) -> None:
 
 def begin(probe: Probe) -> None:
     """Says that we have nothing, where both sides speak BEP 6."""
-    if probe.theirs is not None and Reserved.FAST in probe.theirs.reserved:
+    assert probe.theirs is not None, "it has answered"
+    if Reserved.FAST in probe.theirs.reserved:
         probe.say(HaveNone())
 
 
@@ -518,11 +519,7 @@ def of_length(message_id: int, payload: bytes) -> Ask:
     async def ask(probe: Probe) -> None:
         await met(probe)
         probe.write(frame(message_id, payload))
-        try:
-            await probe.closes(1.5)
-        except Deviates:
-            await probe.goes_on()
-            raise Deviates("it ignores the message, and goes on") from None
+        await closes_or_goes_on(probe)
 
     return ask
 

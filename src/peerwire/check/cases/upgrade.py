@@ -10,7 +10,7 @@ from ...messages import Hashes, HashReject, HashRequest
 from ...mse import CryptoMethod
 from ..case import INFO, MUST, Cases, Closed, Deviates, Inconclusive, NotApplicable
 from ..probe import Silent
-from .hashes import answer, begin, met, named, of_pieces, tree_of, v2_hash
+from .hashes import answer, begin, named, of_pieces, tree_of, v2_hash
 
 if TYPE_CHECKING:
     from ..probe import Probe
@@ -147,8 +147,7 @@ async def by_v2(probe: Probe) -> None:
     expects="an answer, hashes or reject",
 )
 async def without_the_bit(probe: Probe) -> None:
-    tree = await met(probe)
-    await answer(probe, of_pieces(tree))
+    await named_both_ways(probe, Reserved.FAST)
 
 
 @case(
@@ -159,8 +158,27 @@ async def without_the_bit(probe: Probe) -> None:
     expects="an answer, hashes or reject",
 )
 async def with_the_bit(probe: Probe) -> None:
+    await named_both_ways(probe, Reserved.FAST | Reserved.V2)
+
+
+async def named_both_ways(probe: Probe, reserved: Reserved) -> None:
+    """Asks for hashes, having named the v2 info-hash, as another connection can do otherwise.
+
+    Args:
+        probe: The connection.
+        reserved: What it says that it speaks. The other says the opposite of the bit of v2.
+
+    Raises:
+        NotApplicable: The other can't do it.
+        Deviates: This one can't.
+    """
     tree = tree_of(probe)
-    await named(probe, Reserved.FAST | Reserved.V2)
+    async with probe.another() as other:
+        await named(other, reserved ^ Reserved.V2)
+    try:
+        await named(probe, reserved)
+    except NotApplicable as error:
+        raise Deviates(str(error)) from error
     await answer(probe, of_pieces(tree))
 
 
