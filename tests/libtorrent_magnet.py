@@ -18,7 +18,7 @@ def main(magnet: str, out: str, host: str, port: str) -> None:
     params.save_path = out
     params.peers = [(host, int(port))]
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-    run(params, 0, Namespace(verb="leech", encryption="off", pex=False), "complete")
+    run(params, 0, Namespace(verb="leech", encryption="off", pex=False, keep=False), "complete")
 
 
 if __name__ == "__main__":

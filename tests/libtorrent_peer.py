@@ -10,8 +10,8 @@ default (libtorrent's own: encrypted or not, and a plain payload where both are 
 
 It prints `ready` once it seeds (or, idle, wants nothing and stays connected) and `complete` once it
 has everything, then runs until it is ended. Nothing but 127.0.0.1 is listened on or dialled: no
-DHT, LSD, UPnP, NAT-PMP or tracker. `--pex` exchanges peers, and keeps peers that are of no use but
-to be told of.
+DHT, LSD, UPnP, NAT-PMP or tracker. `--pex` exchanges peers, `--keep` keeps peers that are of no use
+but to be told of.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENCRYPTION = {
 }
 
 
-def settings(port: int, encryption: str, pex: bool) -> dict[str, object]:
+def settings(port: int, encryption: str, keep: bool) -> dict[str, object]:
     policy, level, prefer_rc4 = ENCRYPTION[encryption]
     return {
         "listen_interfaces": f"127.0.0.1:{port}",
@@ -54,7 +54,7 @@ def settings(port: int, encryption: str, pex: bool) -> dict[str, object]:
         "min_reconnect_time": 1,
         "max_failcount": 1000,
         "peer_connect_timeout": 5,
-        "close_redundant_connections": not pex,
+        "close_redundant_connections": not keep,
         "dht_bootstrap_nodes": "",
         "alert_mask": lt.alert.category_t.error_notification
         | lt.alert.category_t.status_notification
@@ -66,7 +66,7 @@ def settings(port: int, encryption: str, pex: bool) -> dict[str, object]:
 def run(params: lt.add_torrent_params, port: int, args: argparse.Namespace, word: str) -> None:
     """Say `word` once there is nothing to fetch and the port open; log until the parent is gone."""
     # 0: none of the default plugins
-    session = lt.session(settings(port, args.encryption, args.pex), 0)
+    session = lt.session(settings(port, args.encryption, args.keep), 0)
     for plugin in ["ut_metadata", *(["ut_pex"] if args.pex else [])]:
         session.add_extension(plugin)
     handle = session.add_torrent(params)
@@ -117,6 +117,7 @@ def main() -> None:
     connected = argparse.ArgumentParser(add_help=False)
     connected.add_argument("--encryption", choices=ENCRYPTION, default="off")
     connected.add_argument("--pex", action="store_true")
+    connected.add_argument("--keep", action="store_true")
     verb = verbs.add_parser("seed", parents=[connected])
     verb.add_argument("torrent")
     verb.add_argument("content", type=Path)

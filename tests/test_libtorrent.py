@@ -64,7 +64,8 @@ class Log:
 @contextmanager
 def libtorrent(tmp_path, name, *arguments):
     """A libtorrent of which tests/libtorrent_peer.py tells."""
-    with running([sys.executable, SCRIPT, *arguments, "--pex"], tmp_path / name, None) as process:
+    command = [sys.executable, SCRIPT, *arguments, "--pex", "--keep"]
+    with running(command, tmp_path / name, None) as process:
         yield process
 
 

@@ -109,7 +109,8 @@ class Asking:
         jail, numbers = compile_jail(folder), count()
 
         def start(port: int) -> AbstractContextManager[Process]:
-            client = SEEDS[self.name](folder / f"home{next(numbers)}", jail, encryption="prefer")
+            home = folder / f"home{next(numbers)}"
+            client = SEEDS[self.name](home, jail, encryption="prefer", pex=True)
             return client.seed(torrent, copy, port)
 
         return start

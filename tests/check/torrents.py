@@ -5,18 +5,24 @@ from __future__ import annotations
 import random
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.interop.clients import Libtorrent
 
+from peerwire.bencode import decode, encode
 from peerwire.torrent.create import create
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from peerwire.torrent.metainfo import Metainfo
+
 #: Pieces of two blocks; the last piece, the last block and the bitfield are all cut short.
 PIECE: Final = 32 * 1024
 LENGTH: Final = 37 * PIECE - 20_000
+
+#: Bytes that make metadata of two pieces, of which the last is cut short (BEP 9).
+FILLER: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ def make_torrents(folder: Path) -> Torrents:
     content = folder / "content.bin"
     content.write_bytes(random.Random(5).randbytes(LENGTH))
     made = {
-        "v1": create(content, piece_length=PIECE).to_bytes(),
+        "v1": _padded(create(content, piece_length=PIECE)),
         "private": create(content, piece_length=PIECE, private=True).to_bytes(),
     }
     if Libtorrent.available() is None:
@@ -46,6 +52,12 @@ def make_torrents(folder: Path) -> Torrents:
     for kind, path in paths.items():
         path.write_bytes(made[kind])
     return Torrents(content, paths)
+
+
+def _padded(meta: Metainfo) -> bytes:
+    """Returns a .torrent with a key that nobody knows, which makes its metadata longer."""
+    info: Any = decode(meta.info)
+    return encode({"info": info | {b"xx_filler": random.Random(6).randbytes(FILLER)}})
 
 
 def _made_by_libtorrent(content: Path, kind: str) -> bytes:

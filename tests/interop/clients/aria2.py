@@ -33,7 +33,6 @@ COMMON = [
     "--enable-color=false",
     "--enable-dht=false",
     "--enable-dht6=false",
-    "--enable-peer-exchange=false",
     "--file-allocation=none",
     "--interface=127.0.0.1",
     "--summary-interval=0",
@@ -70,6 +69,7 @@ class Aria2(Client):
 
     def _command(self, torrent: Path, folder: Path, port: int, options: list[str]) -> list[str]:
         place = [f"--dir={folder}", f"--listen-port={port}"]
+        place.append(f"--enable-peer-exchange={str(self.pex).lower()}")
         return [*COMMON, *ENCRYPTION[self.encryption], *place, *options, str(torrent)]
 
 

@@ -38,12 +38,13 @@ class Download:
 
 @dataclass
 class Client(ABC):
-    """A BitTorrent client, headless, on 127.0.0.1 only: no DHT, LSD, UPnP, NAT-PMP, PEX.
+    """A BitTorrent client, headless, on 127.0.0.1 only: no DHT, LSD, UPnP, NAT-PMP.
 
     Attributes:
         home: a folder for its settings, state and log.
         jail: the library to preload that lets it reach loopback only, or None.
         encryption: what it wants of MSE.
+        pex: whether it exchanges peers, where that can be told (BEP 11).
     """
 
     name: ClassVar[str]
@@ -57,6 +58,7 @@ class Client(ABC):
     home: Path
     jail: Path | None = None
     encryption: Encryption = field(default="off", kw_only=True)
+    pex: bool = field(default=False, kw_only=True)
 
     @classmethod
     @abstractmethod

@@ -41,4 +41,5 @@ class Libtorrent(Client):
             yield Download(process, lambda: process.said("complete"))
 
     def _command(self, *arguments: object) -> list[str]:
-        return [sys.executable, str(SCRIPT), *map(str, arguments), "--encryption", self.encryption]
+        options = ["--encryption", self.encryption, *(["--pex"] if self.pex else [])]
+        return [sys.executable, str(SCRIPT), *map(str, arguments), *options]

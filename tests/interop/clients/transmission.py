@@ -100,7 +100,7 @@ class Transmission(Client):
             "lpd-enabled": False,
             "peer-port": port,
             "peer-port-random-on-start": False,
-            "pex-enabled": False,
+            "pex-enabled": self.pex,
             "port-forwarding-enabled": False,
             "preallocation": 0,
             "ratio-limit-enabled": False,
