@@ -69,8 +69,8 @@ async def answers(probe: Probe, asked: Sequence[Request]) -> Counter[Key]:
     came: Counter[Key] = Counter()
     try:
         while keys - came.keys():
-            message: Message = await probe.wait_for((Piece, Reject))
-            _count(message, keys, came)
+            reply: Piece | Reject = await probe.wait_for((Piece, Reject))
+            _count(reply, keys, came)
     except (Silent, Closed):
         return came
     for message in await probe.quiet(1):  # more than were due, perhaps
@@ -79,16 +79,11 @@ async def answers(probe: Probe, asked: Sequence[Request]) -> Counter[Key]:
     return came
 
 
-def _count(message: Message, keys: set[Key], came: Counter[Key]) -> None:
-    match message:
-        case Piece(index, begin, block):
-            answered = index, begin, len(block)
-        case Reject(index, begin, length):
-            answered = index, begin, length
-        case _:
-            return
+def _count(reply: Piece | Reject, keys: set[Key], came: Counter[Key]) -> None:
+    length = reply.length if isinstance(reply, Reject) else len(reply.block)
+    answered = reply.index, reply.begin, length
     if answered not in keys:
-        raise Deviates(f"it says {message}, for which nobody asked")
+        raise Deviates(f"it says {reply}, for which nobody asked")
     came[answered] += 1
 
 
