@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from tests.interop.clients import CLIENTS
 from tests.interop.clients.bittorrent_protocol import wanted_version
+from tests.interop.clients.rtorrent import Rtorrent
 
 from peerwire.cli.measuring.table import machine as ours
-
-from .rtorrent import Rtorrent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

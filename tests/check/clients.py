@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.interop.clients import CLIENTS, Libtorrent, Peerwire
 from tests.interop.clients.bittorrent_protocol import PACKAGE, wanted_version
+from tests.interop.clients.rtorrent import Rtorrent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "SEEDS", "called", "kinds"]
 
-SEEDS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS
+SEEDS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS | {"rtorrent": Rtorrent}
 
 #: What tells the version, where it is a program that does.
 VERSION: Final[dict[str, Sequence[str]]] = {
@@ -25,6 +26,7 @@ VERSION: Final[dict[str, Sequence[str]]] = {
     "libtorrent": [sys.executable, "-c", "import libtorrent; print(libtorrent.__version__)"],
     "transmission": ["transmission-daemon", "--version"],
     "aria2": ["aria2c", "--version"],
+    "rtorrent": ["rtorrent", "-h"],
 }
 
 #: Kinds of torrents that a client of v1 takes, a hybrid being one of v1 to it.

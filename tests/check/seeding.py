@@ -143,7 +143,7 @@ class _Life:
     async def end(self) -> None:
         """Ends it, unless it has ended of itself, which is told with its last words."""
         if self._process is not None and not self.runs:
-            words = " / ".join(self._process.output().splitlines()[-3:])
+            words = " / ".join(self._process.output().splitlines()[-12:])
             self._note(f"it had ended with {self._process.popen.returncode}: {words}")
         self._process = None
         await asyncio.to_thread(self._stack.close)

@@ -1,4 +1,4 @@
-"""rtorrent as a seeder, in the shape of the clients that peerwire is tried against."""
+"""rtorrent, as a peer that serves: it is measured, and asked by the conformance suite."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tests.interop.clients.base import Address, Client, Download
-from tests.interop.process import Process, running
-
 from peerwire.handshake import Handshake, generate_peer_id
 from peerwire.torrent.metainfo import Metainfo
+
+from ..process import Process, running
+from .base import Address, Client, Download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 #: It takes no torrent without a tracker, where DHT is off. Nobody listens there.
 NOBODY = "http://127.0.0.1:9/announce"
+
+ENCRYPTION = {
+    "off": "none",
+    "prefer": "allow_incoming,try_outgoing,enable_retry",
+    "require": "allow_incoming,require,require_rc4",
+}
 
 #: A daemon: it asks for no terminal.
 SETTINGS = """\
@@ -31,9 +37,9 @@ network.bind_address.set = 127.0.0.1
 network.port_range.set = {port}-{port}
 network.port_random.set = no
 dht.mode.set = disable
-protocol.pex.set = no
+protocol.pex.set = {pex}
 trackers.use_udp.set = no
-protocol.encryption.set = none
+protocol.encryption.set = {encryption}
 pieces.hash.on_completion.set = no
 network.max_open_files.set = 64
 throttle.global_up.max_rate.set_kb = 0
@@ -69,7 +75,14 @@ class Rtorrent(Client):
         tracked.write_bytes(metainfo.to_bytes())
         settings = self.home / "rtorrent.rc"
         settings.write_text(
-            SETTINGS.format(home=self.home, folder=content.parent, port=port, torrent=tracked)
+            SETTINGS.format(
+                home=self.home,
+                folder=content.parent,
+                port=port,
+                torrent=tracked,
+                pex="yes" if self.pex else "no",
+                encryption=ENCRYPTION[self.encryption],
+            )
         )
         command = ["rtorrent", "-n", "-o", f"import={settings}"]
         with running(command, self.home, self.jail) as process:
@@ -80,5 +93,5 @@ class Rtorrent(Client):
     def leech(
         self, torrent: Path, out_dir: Path, peer: Address
     ) -> AbstractContextManager[Download]:
-        """Does not: it is measured as a seeder."""
+        """Does not: it is a seeder here."""
         raise NotImplementedError
