@@ -324,6 +324,25 @@ async def in_order(probe: Probe) -> str:
     return "in the order asked for" if came == [each.index for each in asked] else "in another"
 
 
+@REQUESTS.case(
+    15,
+    SHOULD,
+    rule="A request names an offset; nothing says that it has to be a multiple of the length.",
+    does="asks for 16 KiB that begin in the middle of the piece's first block",
+    expects="those bytes, of two blocks",
+)
+async def across_blocks(probe: Probe) -> None:
+    if probe.subject.piece_size(0) < 2 * BLOCK:
+        raise NotApplicable("the torrent's first piece is a single block")
+    await probe.ready()
+    asked = [Request(0, 0, BLOCK), Request(0, BLOCK, BLOCK)]
+    probe.say(*asked)
+    whole = b"".join(await probe.collect(asked))
+    half = BLOCK // 2
+    if await probe.block(Request(0, half, BLOCK)) != whole[half : half + BLOCK]:
+        raise Deviates("they are not those of the blocks")
+
+
 # Cancels
 
 

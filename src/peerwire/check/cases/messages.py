@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...handshake import Reserved
 from ...messages import (
     Cancel,
     Choke,
@@ -28,6 +29,8 @@ __all__ = ["CASES"]
 MESSAGES = Cases("bep3/messages", "BEP 3, peer protocol")
 LENGTHS = Cases("bep3/lengths", "BEP 3, peer messages")
 PORTS = Cases("bep5/port", "BEP 5, BitTorrent protocol extension")
+
+DHT = Reserved.DHT
 
 #: Seconds in which BEP 3 has a sign of life, and some more.
 KEEP_ALIVE = 120.0
@@ -204,11 +207,12 @@ for number, (rule, message_id, payload) in enumerate(_lengths(), 1):
     1,
     MUST,
     rule="A 'port' message tells the UDP port of a DHT node, in two bytes.",
-    does="says one, and asks for a piece",
+    does="says a handshake with the bit of the DHT, and a port, and asks for a piece",
     expects="the piece",
 )
 async def a_port(probe: Probe) -> None:
-    await probe.ready()
+    await probe.ready(DHT)
+    probe.need(DHT, "the DHT")
     probe.say(Port(6881))
     await probe.goes_on()
 
@@ -235,6 +239,23 @@ PORTS.case(
     rule="A 'port' message has two bytes.",
     does="says one with three",
     expects="the connection is closed, as nothing that follows can be trusted",
-)(of_wrong_length(bytes(3), Port.id))
+)(of_wrong_length(bytes(3), Port.id, DHT, "the DHT"))
+
+
+@PORTS.case(
+    4,
+    SHOULD,
+    rule="Who meets a peer with the bit of the DHT tells it the port.",
+    does="says a handshake with that bit",
+    expects="a 'port', if its handshake has the bit, too",
+)
+async def tells_its_port(probe: Probe) -> str:
+    await probe.open(DHT)
+    probe.need(DHT, "the DHT")
+    try:
+        return f"it is {(await probe.wait_for(Port, within=3)).port}"
+    except Silent:
+        raise Deviates("it has the bit, and tells no port") from None
+
 
 CASES = (*MESSAGES, *LENGTHS, *PORTS)
