@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from peerwire.cli.measuring import bare, contests, decoding, ours
+from peerwire.cli.measuring import bare, contests, decoding, floor, ours
 from peerwire.cli.measuring.__main__ import PROGRAMS
 
 #: What the program of a thread has said.
@@ -41,7 +41,7 @@ class Inside:
 
 @pytest.fixture
 def inside(monkeypatch):
-    for module in (bare, decoding, ours):
+    for module in (bare, decoding, floor, ours):
         monkeypatch.setattr(
             module, "say", lambda **record: here.said.put(json.loads(json.dumps(record)))
         )

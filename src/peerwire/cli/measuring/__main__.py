@@ -10,7 +10,7 @@ import faulthandler
 import json
 import sys
 
-from . import bare, decoding, ours
+from . import bare, decoding, floor, ours
 
 __all__ = ["main"]
 
@@ -24,6 +24,7 @@ PROGRAMS = {
         bare.raw_receive,
         bare.bare_seed,
         bare.bare_leech,
+        floor.bare_get,
         bare.idle_dial,
         decoding.flood,
         decoding.decode_small,
