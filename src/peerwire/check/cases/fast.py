@@ -302,9 +302,18 @@ async def names_the_request(probe: Probe) -> None:
     expects="a reject, or the end of the connection",
 )
 async def of_no_piece(probe: Probe) -> None:
+    await rejected(probe, Request(probe.num_pieces, 0, BLOCK))
+
+
+async def rejected(probe: Probe, asked: Request) -> None:
+    """Sees that a request that can't be served is rejected, or ends the connection.
+
+    Raises:
+        Deviates: It has no answer.
+    """
     await probe.fast()
     await probe.unchoked()
-    probe.say(Request(probe.num_pieces, 0, BLOCK))
+    probe.say(asked)
     try:
         await probe.wait_for(Reject)
     except Silent:
@@ -324,6 +333,17 @@ async def never_asked(probe: Probe) -> None:
     await probe.fast()
     probe.say(Reject(0, 0, BLOCK))
     await probe.closes()
+
+
+@REJECTS.case(
+    5,
+    SHOULD,
+    rule="Every request is answered: one for bytes behind the end of the piece, too.",
+    does="asks for a block that begins where the last piece ends",
+    expects="a reject, or the end of the connection",
+)
+async def of_no_bytes(probe: Probe) -> None:
+    await rejected(probe, Request(probe.last, probe.subject.piece_size(probe.last), BLOCK))
 
 
 # Advice
