@@ -257,5 +257,7 @@ async def bare_reject(probe: Probe) -> None:
     if kind != REJECT:
         raise NotApplicable(f"it answers with a msg_type of {kind}")
     more = sorted(told.keys() - {b"msg_type", b"piece"})
-    if more or rest:
-        raise Deviates(f"it has {len(more)} keys more, and {len(rest)} bytes behind them")
+    if more:
+        raise Deviates(f"it has the key {more[0].decode(errors='replace'):.40}, too")
+    if rest:
+        raise Deviates(f"{len(rest)} bytes are behind its dictionary")
