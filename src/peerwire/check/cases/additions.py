@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...bencode import decode, encode
 from ...messages import Extended, Have, KeepAlive
@@ -13,6 +13,8 @@ from .extended import handshake_of
 from .steps import ignores_or_closes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..probe import Probe
 
 __all__ = ["CASES"]
@@ -113,33 +115,46 @@ async def theirs(probe: Probe) -> str:
     raise Inconclusive("it says no ut_pex within 95 s")
 
 
+#: The keys of contacts, and the bytes of each of these.
+CONTACTS = {b"added": 6, b"added6": 18, b"dropped": 6, b"dropped6": 18}
+
+
 def judged(payload: bytes) -> str:
     """Tells what a message of ut_pex says.
 
     Raises:
         Deviates: It breaks a rule.
     """
-    told = decode(payload, strict=False)
+    try:
+        told = decode(payload, strict=False)
+    except ValueError as error:
+        raise Deviates(f"it is not bencode: {error}") from error
     if not isinstance(told, dict):
         raise Deviates("it is no dictionary")
-    contacts: dict[bytes, list[bytes]] = {}
-    for key, size in ((b"added", 6), (b"added6", 18), (b"dropped", 6), (b"dropped6", 18)):
-        packed = told.get(key, b"")
-        if not isinstance(packed, bytes) or len(packed) % size:
-            raise Deviates(f"{key.decode()} is not made of contacts of {size} bytes")
-        contacts[key] = [packed[at : at + size] for at in range(0, len(packed), size)]
-        if len({*contacts[key]}) < len(contacts[key]):
-            raise Deviates(f"{key.decode()} tells of somebody twice")
-    if not contacts.keys() & told.keys():
+    if not CONTACTS.keys() & told.keys():
         raise Deviates("it tells of nobody")
-    for key in (b"added", b"added6"):
-        flags = told.get(key + b".f", b"")
-        if flags and isinstance(flags, bytes) and len(flags) != len(contacts[key]):
-            raise Deviates(f"{len(contacts[key])} contacts have {len(flags)} flags")
-    both = {*contacts[b"added"]} & {*contacts[b"dropped"]}
-    if both:
+    added, added6, dropped, dropped6 = (contacts(told, key) for key in CONTACTS)
+    for flags, count in ((told.get(b"added.f"), len(added)), (told.get(b"added6.f"), len(added6))):
+        if flags and not (isinstance(flags, bytes) and len(flags) == count):
+            raise Deviates(f"{count} contacts have the flags {flags!r:.60}")
+    if {*added, *added6} & {*dropped, *dropped6}:
         raise Deviates("somebody is both added and dropped")
-    return f"{len(contacts[b'added'])} added, {len(contacts[b'dropped'])} dropped"
+    return f"{len(added) + len(added6)} added, {len(dropped) + len(dropped6)} dropped"
+
+
+def contacts(told: Mapping[bytes, Any], key: bytes) -> list[bytes]:
+    """Returns the contacts of a message of ut_pex, apart.
+
+    Raises:
+        Deviates: They are no contacts, or there is one twice.
+    """
+    packed, size = told.get(key, b""), CONTACTS[key]
+    if not isinstance(packed, bytes) or len(packed) % size:
+        raise Deviates(f"{key.decode()} is not made of contacts of {size} bytes")
+    apart = [packed[at : at + size] for at in range(0, len(packed), size)]
+    if len({*apart}) < len(apart):
+        raise Deviates(f"{key.decode()} tells of somebody twice")
+    return apart
 
 
 @PEX.case(
