@@ -313,10 +313,10 @@ def refused(make: Callable[[Exchange, bytes], bytes]) -> Ask:
         try:
             await probe.closes()
         except Deviates:
-            if probe.received > before:
-                raise Deviates(f"it goes on, with {probe.received - before} bytes more") from None
-            return "it says nothing more, and waits"
-        return None
+            pass
+        if probe.received > before:
+            raise Deviates(f"it goes on, with {probe.received - before} bytes more")
+        return None if probe.ended else "it says nothing more, and waits"
 
     return ask
 

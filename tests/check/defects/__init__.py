@@ -1,0 +1,18 @@
+"""Peers with one defect each, and what the cases are to say of them."""
+
+from __future__ import annotations
+
+from . import blocks, encryption, extended, fast, messages, metadata, opening
+from .rows import ROWS, Row
+
+__all__ = [
+    "ROWS",
+    "Row",
+    "blocks",
+    "encryption",
+    "extended",
+    "fast",
+    "messages",
+    "metadata",
+    "opening",
+]

@@ -1,0 +1,305 @@
+"""What can be wrong with handshakes, and with what a peer says that it has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from peerwire import (
+    Bitfield,
+    Choke,
+    Handshake,
+    Have,
+    HaveAll,
+    Interested,
+    KeepAlive,
+    NotInterested,
+    Reserved,
+    Unchoke,
+)
+
+from ..double import PEER_ID, Ended, Session
+from .rows import closes_at, fails, inconclusive, lax, not_applicable, notes, passes, says_first
+
+# Handshakes
+
+
+@fails("bep3/handshake/1", saying="can't be read")
+class OtherProtocol(Session):
+    """Its handshake names another protocol."""
+
+    def greeting(self):
+        return super().greeting().replace(b"protocol", b"protocoL")
+
+
+@fails("bep3/handshake/2", saying="it names 00")
+class OtherTorrent(Session):
+    """Its handshake names another torrent."""
+
+    def greeting(self):
+        return Handshake(bytes(20), PEER_ID).encode()
+
+
+@fails("bep3/handshake/3", saying="goes on")
+class AnyTorrent(Session):
+    """It serves whatever torrent it is asked for."""
+
+    def hear_handshake(self, data):
+        self.theirs = Handshake.decode(data)
+
+
+@lax("bep3/handshake/4", "bep3/handshake/5", saying="goes on")
+class AnyProtocol(Session):
+    """It does not look at the first 20 bytes."""
+
+    async def meet(self):
+        self.hear_handshake(self.greeting()[:20] + (await self.exactly(68))[20:])
+        self.say(self.greeting())
+
+
+@lax("bep3/handshake/4", "bep3/handshake/5", saying="goes on")
+class Dumbfounded(Session):
+    """At what is no handshake it says nothing, and does not close."""
+
+    async def meet(self):
+        start = await self.exactly(20)
+        if start != self.greeting()[:20]:
+            await asyncio.Event().wait()
+        self.hear_handshake(start + await self.exactly(48))
+        self.say(self.greeting())
+
+
+@passes("bep3/handshake/4", "bep3/handshake/5", saying="takes it for an encrypted handshake")
+class Patient(Session):
+    """It waits for the end of an encrypted handshake, however long."""
+
+    async def meet(self):
+        try:
+            await super().meet()
+        except Ended:
+            if not self.theirs.peer_id.strip(b"\0"):
+                await asyncio.Event().wait()
+            raise
+
+
+@fails("bep3/handshake/6", saying="the connection was")
+class FearsBits(Session):
+    """It closes at reserved bits that it does not know."""
+
+    def hear_handshake(self, data):
+        super().hear_handshake(data)
+        self.expect(self.theirs.reserved in self.reserved)
+
+
+@fails("bep3/handshake/7", saying="the connection was")
+@inconclusive("bep3/handshake/3", "bep3/handshake/15", saying="the connection was")
+class NeedsBits(Session):
+    """It serves nobody who speaks BEP 3 alone."""
+
+    def hear_handshake(self, data):
+        super().hear_handshake(data)
+        self.expect(bool(self.theirs.reserved))
+
+
+@fails("bep3/handshake/8", saying="have all")
+class SaysMore(Session):
+    """It says BEP 6 to those who don't speak it."""
+
+    def having(self):
+        return [*super().having(), HaveAll()]
+
+
+@fails("bep3/handshake/9", saying="the connection was")
+class HandshakeInOne(Session):
+    """It takes a segment for a handshake."""
+
+    async def meet(self):
+        await self.more()
+        self.expect(len(self.held) >= 68)
+        await super().meet()
+
+
+@fails("bep3/handshake/10", saying="the connection was")
+class DropsTheRest(Session):
+    """It drops what came in one segment with the handshake."""
+
+    async def meet(self):
+        await super().meet()
+        self.held.clear()
+
+
+@fails("bep3/handshake/12", saying="can't be read")
+class LongHandshake(Session):
+    """Its handshake has 69 bytes."""
+
+    def greeting(self):
+        return super().greeting() + b"\xff"
+
+
+@notes("bep3/handshake/13", saying="before it has the peer id")
+class AnswersEarly(Session):
+    """It answers as soon as it knows the torrent."""
+
+    async def meet(self):
+        self.hear_handshake(await self.exactly(48) + bytes(20))
+        self.say(self.greeting())
+        await self.exactly(20)
+
+
+@notes("bep3/handshake/14", saying="speaks first")
+class SpeaksFirst(Session):
+    """It says its handshake at once."""
+
+    async def meet(self):
+        self.say(Handshake(self.meta.info_hash, PEER_ID, self.reserved).encode())
+        self.hear_handshake(await self.exactly(68))
+
+
+@notes("bep3/handshake/15", saying="ends a connection to itself")
+class KnowsItself(Session):
+    """It closes a connection to itself."""
+
+    def hear_handshake(self, data):
+        super().hear_handshake(data)
+        self.expect(self.theirs.peer_id != PEER_ID)
+
+
+@notes("bep3/handshake/15", saying="another on each connection")
+class NewIds(Session):
+    """It has another peer id on each connection."""
+
+    def greeting(self):
+        return Handshake(self.theirs.info_hash, os.urandom(20), self.reserved).encode()
+
+
+notes("bep3/handshake/15", saying="does not know itself")(says_first())
+notes("bep3/handshake/13", saying="waits for the peer id")(Session)
+notes("bep3/handshake/14", saying="waits to be spoken to")(Session)
+notes("bep3/handshake/15", saying="does not know itself")(Session)
+notes("bep3/handshake/16", saying="BitTorrent protocol")(Session)
+
+# What it has
+
+
+@not_applicable(*(f"bep3/bitfield/{n}" for n in (1, 2, 3)), saying="no bitfield")
+@passes("bep3/bitfield/4", saying="it tells of 11 of 11 pieces")
+class SaysHave(Session):
+    """It says 'have' of all its pieces."""
+
+    def having(self):
+        return [Have(index) for index in range(self.meta.num_pieces)]
+
+
+fails("bep3/bitfield/1", saying="unchoke before it")(says_first(Unchoke(), Bitfield(b"\xff\xe0")))
+fails("bep3/bitfield/2", saying="3 bytes for 11 pieces")(says_first(Bitfield(bytes(3))))
+fails("bep3/bitfield/3", saying="1 of them")(says_first(Bitfield(b"\xff\xe1")))
+fails("bep3/bitfield/4", saying="it tells of no piece")(says_first())
+not_applicable("bep3/interest/1", saying="no seed")(says_first())
+passes("bep3/bitfield/1")(says_first(KeepAlive(), Bitfield(b"\xff\xe0")))
+lax("bep3/bitfield/5", saying="it says have 11, of 11 pieces")(says_first(Have(10), Have(11)))
+fails("bep3/interest/1", saying="it says interested")(
+    says_first(Bitfield(b"\xff\xe0"), Interested())
+)
+
+
+@fails("bep3/bitfield/4", saying="does not have the piece's hash")
+class LacksAPiece(Session):
+    """It says that it has a piece which it has not."""
+
+    def read(self, asked):
+        return bytes(asked.length) if asked.index == 5 else super().read(asked)
+
+
+@notes("bep3/bitfield/11", saying="closes the connection")
+class BitfieldComesFirst(Session):
+    """It closes at a bitfield that is not the first message."""
+
+    later = False
+
+    def take(self, message):
+        self.expect(not (isinstance(message, Bitfield) and self.later))
+        self.later = True
+        super().take(message)
+
+
+@notes("bep3/have/5", "bep6/have/4", saying="closes the connection to a seed")
+class SeedsAlone(Session):
+    """It closes the connection to another seed."""
+
+    def take(self, message):
+        self.expect(message not in (HaveAll(), Bitfield(self.bits())))
+        super().take(message)
+
+
+notes("bep3/bitfield/11", "bep3/have/5", "bep6/have/4", saying="it goes on")(Session)
+
+# Interest
+
+
+@fails("bep3/interest/2", saying="the connection was")
+class InterestOnce(Session):
+    """It closes when interest is said again."""
+
+    def take(self, message):
+        self.expect(not isinstance(message, Interested) or self.choking)
+        super().take(message)
+
+
+@notes("bep3/interest/4", saying="unchoked after 10.")
+class UnchokesInRounds(Session):
+    """It unchokes every ten seconds."""
+
+    async def chores(self):
+        await asyncio.sleep(10)
+        self.choking = False
+        self.say(Unchoke())
+
+    def take(self, message):
+        if not isinstance(message, Interested):
+            super().take(message)
+
+
+@inconclusive("bep3/interest/4", "bep3/choke/2", saying="it chokes us for 13 s")
+@inconclusive("bep3/choke/1", saying="neither serves the block nor unchokes")
+class NeverUnchokes(Session):
+    """It has no place for anybody."""
+
+    def take(self, message):
+        if not isinstance(message, Interested):
+            super().take(message)
+
+
+@notes("bep3/interest/5", saying="unchokes who is not interested")
+@not_applicable("bep6/reject/1", "bep6/reject/2", "bep6/allowed/3", saying="not choke us")
+class UnchokesAll(Session):
+    """It chokes nobody."""
+
+    def opening(self):
+        self.choking = False
+        return [*super().opening(), Unchoke()]
+
+
+notes("bep3/interest/5", saying="it chokes who is not interested")(Session)
+notes("bep3/interest/4", saying="unchoked after 0.")(Session)
+
+
+@fails("bep3/choke/3", "bep3/choke/4", saying="no piece or reject")
+class ChokesBack(Session):
+    """It serves nobody who chokes it."""
+
+    def take(self, message):
+        if isinstance(message, Choke):
+            self.choking = True
+        super().take(message)
+
+    def refuse(self, asked):
+        return []
+
+
+fails("bep3/interest/3", saying="the connection was")(closes_at(NotInterested))
+fails("bep3/bitfield/6", saying="the connection was")(closes_at(Interested))
+fails("bep3/bitfield/7", "bep6/have/3", saying="the connection was")(closes_at(Bitfield))
+fails("bep3/have/1", "bep3/have/2", saying="the connection was")(closes_at(Have))
+not_applicable("bep6/have/1", "bep6/allowed/1", "bep10/handshake/1", saying="the bit of BEP")(
+    type("Plain", (Session,), {"reserved": Reserved(0)})
+)
