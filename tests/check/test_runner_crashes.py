@@ -317,9 +317,9 @@ def saying(verdict=None):
     return made
 
 
-async def asked(sample, defects, these):
+async def asked(sample, defects, these, **options):
     async with Double.running(sample.meta, sample.content, *defects) as double:
-        return await Runner("127.0.0.1", double.port, sample.subject).ask(these)
+        return await Runner("127.0.0.1", double.port, sample.subject, **options).ask(these)
 
 
 @at_once
@@ -394,9 +394,12 @@ async def test_named_by_its_peer_id_where_it_says_nothing_else(sample):
 async def test_without_a_name(sample):
     class Mute(Session):
         async def run(self):
-            await self.more()
+            while True:
+                await self.more()
 
-    run = await asked(sample, [Mute], crowd("later"))
+    notes = []
+    run = await asked(sample, [Mute], crowd("later"), on_note=notes.append)
+    assert notes == ["the peer does not shake hands: not asked: no handshake within 12 s"]
     assert run.client == ""
     assert verdicts(run) == ["inconclusive"]
 

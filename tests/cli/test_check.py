@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
+import threading
+import time
 
 import pytest
+from tests.hybrids import v2_torrent
 
+from peerwire import Handshake
 from peerwire.check import SEED_CASES
 from peerwire.cli.check import chosen
 
@@ -63,9 +69,9 @@ def test_without_a_torrent_nothing_can_be_judged(cli):
 def test_nobody_there(cli, sample, dead_port):
     said = cli("check", f"127.0.0.1:{dead_port}", sample.torrent, "--only", "bep3/messages/1")
     assert said.status == 1
-    assert "inconclusive" in said.out
-    assert "can't be connected to" in said.out
-    assert "gone" not in said.out
+    assert "inconclusive bep3/messages/1: not asked: it can't be connected to: nobody" in said.out
+    assert "hint: is the peer running" in said.err
+    assert "crashed" not in said.out
 
 
 def test_our_seed(start, cli, sample):
@@ -74,11 +80,23 @@ def test_our_seed(start, cli, sample):
     cases = ["--only", HANDSHAKES, "--only", "bep3/request", "--jobs", "8"]
     said = cli("check", where, sample.torrent, "--strict", *cases)
     assert said.status == 0, said.out
-    lines = said.out.splitlines()
-    assert lines[0].split() == ["pass", "bep3/handshake/1"]
-    assert lines[-1].startswith("peerwire ")
-    assert "30 cases" in lines[-1]
+    groups, _, (summary,) = (said.out.splitlines()[a:b] for a, b in ((0, 2), (2, 3), (3, None)))
+    assert [line.split("  ")[0] for line in groups] == ["BEP 3: handshake", "BEP 3: request"]
+    assert summary.startswith("peerwire ")
+    assert re.search(r": \d+ cases in \d+ s: ", summary)
     assert "fail" not in said.out
+
+
+def test_each_case_with_what_was_said(start, cli, sample):
+    seed = start("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    case = ("--only", f"{HANDSHAKES}/2", "--verbose")
+    said = cli("check", f"127.0.0.1:{seed.port()}", sample.torrent, *case)
+    assert said.out.splitlines()[:2] == [
+        f"{'BEP 3: handshake':42} 1 pass",
+        "  pass bep3/handshake/2",
+    ]
+    assert "    | " in said.out
+    assert ": 1 case in " in said.out
 
 
 def test_as_objects(start, cli, sample):
@@ -102,11 +120,14 @@ def test_files_of_results(start, cli, sample, tmp_path):
     earlier.write_text(cli("check", where, sample.torrent, "--json", *only).out)
     files = ("--html", page, "--junit", junit, "--merge", earlier)
     assert cli("check", where, sample.torrent, *only, *files).status == 0
-    assert page.read_text().count("<article") == 2
+    assert page.read_text().count("<section") == 2
     assert junit.read_text().count("<testcase") == 2
     page.unlink()
     assert cli("check", "--merge", earlier, "--html", page).status == 0
-    assert page.read_text().count("<article") == 1
+    assert page.read_text().count("<section") == 1
+    junit.unlink()
+    assert cli("check", "--merge", earlier, "--junit", junit).status == 0
+    assert junit.read_text().count("<testcase") == 1
 
 
 def test_what_is_merged_has_to_be_results(cli, tmp_path):
@@ -138,3 +159,39 @@ def test_a_leecher(start, sample, tmp_path):
     case, summary = (json.loads(line) for line in check.out.splitlines())
     assert (case["id"], case["verdict"]) == ("bep3/leecher/1", "pass")
     assert summary["client"].startswith("peerwire")
+
+
+def test_a_leecher_fetches_what_has_a_v1_side(cli, sample, tmp_path):
+    torrent = tmp_path / "v2.torrent"
+    torrent.write_bytes(v2_torrent(bytes(40_000), 16384, hybrid=False))
+    said = cli("check", "127.0.0.1:0", torrent, "--leecher", "--content", sample.content)
+    assert said.status == 1
+    assert "a v1 side" in said.err
+
+
+def greet(port, info_hash):
+    """Connects as soon as somebody listens, and says a handshake."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 5) as leecher:
+                leecher.sendall(Handshake(info_hash, b"-XX0000-says_hello__").encode())
+                while leecher.recv(1 << 16):
+                    pass
+                return
+        except OSError:
+            time.sleep(0.02)
+
+
+def test_who_connects_is_asked(cli, sample):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    words = ("--leecher", "--content", sample.content, "--only", "bep3/leecher/1")
+    leecher = threading.Thread(target=greet, args=(port, sample.meta.info_hash))
+    leecher.start()
+    said = cli("check", f"127.0.0.1:{port}", sample.torrent, *words, "--patience", "0.2")
+    leecher.join()
+    assert "BEP 3: the side that downloads" in said.out
+    assert "1 case in" in said.out
+    assert "nobody connects" not in said.out
+    assert f"waiting for a leecher on 127.0.0.1:{port}" in said.err

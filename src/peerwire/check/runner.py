@@ -314,8 +314,9 @@ class Runner:
         try:
             told = await probe.introduce()
             self.run.client = told.v or self.run.client
-        except Judgement:
-            pass
+        except Judgement as judgement:
+            if probe.theirs is None:
+                self._on_note(f"the peer does not shake hands: {judgement}")
         finally:
             await probe.leave()
         if not self.run.client and probe.theirs is not None:

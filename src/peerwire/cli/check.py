@@ -6,16 +6,18 @@ it is told is wrong on purpose: point this only at peers that you run yourself.
 
 The verdicts are pass, non-strict (it departs from what it should do), fail, info (what it does is
 noted), not applicable and inconclusive (it could not be asked). The exit status is 1 if something
-failed, and with --strict if something is non-strict or inconclusive, too.
+failed, if the peer was gone or if nothing could be asked, and with --strict if something is
+non-strict or inconclusive, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..check.case import Verdict
 from ..check.cases import LEECHER_CASES, SEED_CASES
 from ..check.leechers import LeecherRunner
 from ..check.page import page
@@ -26,11 +28,12 @@ from ..swarm.events import written
 from ..torrent.storage import Storage, locate
 from . import arguments
 from .subject import Subject
+from .verdicts import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..check.case import Case, Result
+    from ..check.case import Case
     from ..check.runner import Run
     from .output import Output
 
@@ -80,6 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--slow", action="store_true", help="ask what takes minutes, too")
     parser.add_argument(
+        "-v", "--verbose", action="store_true", help="tell of each case, with all that was said"
+    )
+    parser.add_argument(
         "--strict",
         action="store_true",
         help="exit with 1 for what is non-strict or inconclusive, too",
@@ -121,15 +127,17 @@ async def run(args: argparse.Namespace, out: Output) -> int:
     if args.leecher and args.content is None:
         out.error("what the leecher is given is missing: --content PATH")
         return 2
-    ran = await (_ask_leecher if args.leecher else _ask_seed)(args, subject, cases, out)
+    telling, started = Telling(out, cases, verbose=args.verbose), time.monotonic()
+    ran = await (_ask_leecher if args.leecher else _ask_seed)(args, subject, cases, telling)
     report = Report.of(ran)
-    _summarize(report, out)
+    again = shlex.join(["peerwire", "check", written(args.address), args.torrent])
+    telling.summary(report, time.monotonic() - started, again)
     _write(args, [*earlier, report])
     return int(ran.failed(strict=args.strict))
 
 
 async def _ask_seed(
-    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], out: Output
+    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], telling: Telling
 ) -> Run:
     host, port = args.address
     runner = Runner(
@@ -138,27 +146,27 @@ async def _ask_seed(
         subject,
         jobs=args.jobs,
         patience=args.patience,
-        on_result=lambda result: tell(result, out),
+        on_result=telling.result,
+        on_note=telling.note,
     )
-    return await runner.ask(cases)
+    async with telling.going_on(lambda: runner.asked, lambda: runner.asking):
+        return await runner.ask(cases)
 
 
 async def _ask_leecher(
-    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], out: Output
+    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], telling: Telling
 ) -> Run:
     if subject.metainfo is None:
         raise PeerWireError("--leecher takes a torrent that has a v1 side")
     content = locate(subject.metainfo, args.content)
     with Storage(subject.metainfo, content.parent, content=content) as storage:
         runner = LeecherRunner(
-            subject,
-            storage.read,
-            patience=args.patience,
-            on_result=lambda result: tell(result, out),
+            subject, storage.read, patience=args.patience, on_result=telling.result
         )
         port = await runner.listen(*args.address)
-        out.note(f"waiting for a leecher on {written((args.address[0], port))}")
-        return await runner.ask(cases)
+        telling.note(f"waiting for a leecher on {written((args.address[0], port))}")
+        async with telling.going_on():
+            return await runner.ask(cases)
 
 
 def _write(args: argparse.Namespace, reports: Sequence[Report]) -> None:
@@ -187,30 +195,6 @@ def chosen(cases: Sequence[Case], only: Sequence[str], *, slow: bool) -> list[Ca
     return [case for case in cases if any(_names(name, case) for name in only)]
 
 
-def tell(result: Result, out: Output) -> None:
-    """Tells what came of a case; of what is wrong, with what was said."""
-    case = result.case
-    observed = f"  {result.observed}" if result.observed else ""
-    lines = [f"{result.verdict!s:14} {case.id:24}{observed}"]
-    if result.verdict in (Verdict.FAIL, Verdict.NON_STRICT):
-        lines += [
-            f"    {case.section}: {case.rule} ({case.level})",
-            f"    does      {case.does}",
-            f"    expected  {case.expects}",
-            f"    observed  {result.observed}",
-            *(f"    | {line}" for line in result.transcript),
-        ]
-    out.result(result.record(), "\n".join(_shown(line) for line in lines))
-
-
-def _summarize(report: Report, out: Output) -> None:
-    told = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
-    text = f"{_shown(report.client)}: {len(report.results)} cases: {told}"
-    if report.gone:
-        text += f"\nthe peer was gone after {', '.join(report.gone)}"
-    out.result(report.summary(), text)
-
-
 def _listed(case: Case) -> dict[str, object]:
     return {
         "event": "listed",
@@ -225,11 +209,6 @@ def _listed(case: Case) -> dict[str, object]:
 
 def _names(name: str, case: Case) -> bool:
     return case.id == name or case.id.startswith(f"{name.rstrip('/')}/")
-
-
-def _shown(text: str) -> str:
-    """What a peer may have chosen moves nobody's cursor."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _jobs(text: str) -> int:
