@@ -119,6 +119,7 @@ class Connection:
         self.received = 0
         self.opaque = False
         self._reader, self._writer = reader, writer
+        self._reading: asyncio.Task[bytes] | None = None
         self._encrypt: StreamCipher | None = None
         self._decrypt: StreamCipher | None = None
         self._raw = bytearray()  # what came before the handshake was whole
@@ -189,6 +190,8 @@ class Connection:
 
     async def leave(self) -> None:
         """Ends the connection in good order."""
+        if self._reading is not None:
+            self._reading.cancel()
         self._writer.close()
         try:
             async with asyncio.timeout(1):
@@ -362,12 +365,21 @@ class Connection:
         return True
 
     async def _chunk(self, until: float) -> bytes:
-        try:
-            async with asyncio.timeout_at(until):
-                return await self._reader.read(1 << 16)
-        except TimeoutError:  # of a machine that was busy with something else, perhaps
-            async with asyncio.timeout(0):
-                return await self._reader.read(1 << 16)
+        """Returns what comes next, and goes on waiting for it where it does not come in time.
+
+        Raises:
+            TimeoutError: Nothing came in time.
+            OSError: The connection was lost.
+        """
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(self._reader.read(1 << 16))
+        await asyncio.wait([self._reading], timeout=max(0.0, until - self._now))
+        if not self._reading.done():
+            await asyncio.sleep(0)  # of a machine that was busy with something else, perhaps
+        if not self._reading.done():
+            raise TimeoutError
+        reading, self._reading = self._reading, None
+        return reading.result()
 
     def _until(self, seconds: float) -> float:
         return self._now + seconds * self.patience

@@ -421,7 +421,9 @@ class Probe(Connection):
         """
         mse = Initiator(self.info_hash, methods, initial_payload, random)
         self.note(f"an encrypted handshake, offering {_methods(methods)}")
-        return await self._agree(mse)
+        method = await self._agree(mse)
+        self._take(bytes(mse.rest), decrypted=True)
+        return method
 
     async def accept(
         self, mse: Responder | None = None, payload: Handshake | None = None
@@ -441,7 +443,9 @@ class Probe(Connection):
         if mse is None:
             both = CryptoMethod.RC4 | CryptoMethod.PLAINTEXT
             mse = Responder(SkeyTable([self.info_hash]), both)
-        return await self._agree(mse, payload)
+        method = await self._agree(mse, payload)
+        self._raw = mse.rest  # its handshake, which is heard when it is listened for
+        return method
 
     async def in_the_clear(self) -> bool:
         """Says whether a peer that connects to us begins with a plain handshake, or not at all."""
@@ -464,7 +468,6 @@ class Probe(Connection):
         self.note(f"encrypted, with {_methods(mse.method)} from here on")
         self._encrypt, self._decrypt = mse.encryptor(), mse.decryptor()
         self._say_after(mse.data_to_send(), payload)
-        self._take(bytes(mse.rest), decrypted=True)
         return mse.method
 
     def _say_after(self, data: bytes, payload: Handshake | None) -> None:
