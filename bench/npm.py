@@ -90,6 +90,13 @@ class Npm:
     def _encrypted(self, contest: Contest, sizes: Sizes) -> None:
         contest.contenders[NAME] = lambda: self._move(sizes.encrypted, "require")
         contest.rows.insert(0, Row("bulk wire over RC4, into=", "rate", "MSE RC4", (NAME,), 3.0))
+        contest.rows += [
+            Row("RC4 in place, beside a wire", "rate", "the cipher alone", (NAME,)),
+            Row("bulk wire over RC4, into=: CPU of the leecher", "cpu", "MSE RC4", (NAME,), 1.0),
+            Row(
+                "bulk wire over RC4, into=: CPU of the seeder", "cpu_other", "MSE RC4", (NAME,), 1.0
+            ),
+        ]
 
     def _floods(self, contest: Contest, sizes: Sizes) -> None:
         rows = []
