@@ -28,6 +28,7 @@ from tests.interop.process import ClientFailed, compile_jail
 from peerwire.check import LEECHER_CASES, SEED_CASES
 from peerwire.check.page import page
 from peerwire.check.report import Report
+from peerwire.check.runner import JOBS
 from peerwire.cli.subject import Subject
 
 if TYPE_CHECKING:
@@ -67,6 +68,17 @@ class Asking:
 
     def note(self, text: str) -> None:
         print(f"{self.name}: {text}", flush=True)
+
+    def all(self, serving: list[Case], downloading: list[Case], out: Path) -> None:
+        """Asks it everything, and writes after each half what has come of it."""
+        for ask, cases in (self.serving, serving), (self.downloading, downloading):
+            try:
+                ask(cases)
+            except ClientFailed as problem:
+                self.note(str(problem))
+            if self.column.records:
+                self.column.write(out)
+        self.note(self.column.told())
 
     def serving(self, cases: list[Case]) -> None:
         """Asks it while it serves, with one torrent after the other.
@@ -142,19 +154,9 @@ def main() -> int:
                 print(f"{name}: left out: {reason}")
                 continue
             column, home = Column(called(name)), Path(folder) / name
-            asking = Asking(name, torrents, home, args.jobs, min(TIMEOUT, left), column)
             home.mkdir()
-            for part, cases in (
-                (asking.serving, choose(SEED_CASES)),
-                (asking.downloading, choose(LEECHER_CASES)),
-            ):
-                try:
-                    part(cases)
-                except ClientFailed as problem:
-                    asking.note(str(problem))
-            if column.records:
-                column.write(args.out / f"{name}.jsonl")
-                asking.note(column.told())
+            asking = Asking(name, torrents, home, args.jobs, min(TIMEOUT, left), column)
+            asking.all(choose(SEED_CASES), choose(LEECHER_CASES), args.out / f"{name}.jsonl")
     there = [args.out / f"{name}.jsonl" for name in SEEDS]
     reports = [Report.read(path) for path in there if path.exists()]
     (args.out / "grid.html").write_text(page(reports), encoding="utf-8")
@@ -169,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", metavar="ID", action="append", default=[], help="only this case, or these"
     )
     parser.add_argument("--slow", action="store_true", help="what takes minutes, too")
-    parser.add_argument("--jobs", type=int, default=8, help="cases asked side by side")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="cases asked side by side")
     return parser
 
 
