@@ -183,7 +183,6 @@ async def plain(probe: Probe) -> str:
     expects="two keys like that, of which none is said twice, and no more than 512 bytes behind",
 )
 async def their_keys(probe: Probe) -> str:
-    await speaks(probe)
     async with probe.another() as other:
         found = [await opening(each) for each in (probe, other)]
     keys = [each[:KEY_LENGTH] for each in found]
@@ -201,12 +200,14 @@ async def opening(probe: Probe) -> bytes:
     """Says a public key, and returns what comes of that within a second.
 
     Raises:
-        Inconclusive: No public key comes.
+        NotApplicable: The peer does not speak this.
+        Inconclusive: It does, and no public key comes.
     """
     probe.opaque = True
     probe.write(pow(GENERATOR, int.from_bytes(os.urandom(20)), PRIME).to_bytes(KEY_LENGTH))
     heard = await probe.bytes_heard(KEY_LENGTH + MAX_PAD + 1, 1)
     if len(heard) < KEY_LENGTH:
+        await speaks(probe)
         raise Inconclusive("it says no public key before it has heard more of us")
     return heard
 
