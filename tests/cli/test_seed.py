@@ -305,6 +305,14 @@ def test_who_comes_and_goes_for_scripts(start, sample, tmp_path):
     assert (left["uploaded"], left["downloaded"]) == (sample.meta.length, 0)
 
 
+def test_a_hybrid_of_which_no_more_than_the_v2_info_hash_is_known(start, hybrid, tmp_path):
+    giver = start("seed", hybrid.torrent, "--content", hybrid.content, "--port", "0", "--json")
+    words = ["--peer", f"{HOST}:{giver.port()}", "-o", tmp_path / "new.torrent"]
+    assert run("metadata", hybrid.meta.info_hash.hex(), *words).status == 0
+    assert giver.end(signal.SIGTERM) == 0
+    assert MetainfoV2.from_file(tmp_path / "new.torrent") == hybrid.meta
+
+
 def test_a_reader_that_has_enough_does_not_end_it(start, sample, tmp_path):
     reading, writing = os.pipe()
     words = ["seed", sample.torrent, "--content", sample.content, "--port", "0", "--json"]
