@@ -42,9 +42,11 @@ ANSWER: Final = 12.0
 #: Seconds in which a peer has closed a connection that it does not bear.
 CLOSING: Final = 4.0
 
-#: The longest message taken from the peer that is asked, and the most of it all.
+#: The longest message taken from the peer that is asked, and the most of it all: in bytes, and in
+#: messages, as each takes more memory here than there.
 MAX_MESSAGE: Final = 4 * 1024 * 1024
 MAX_HEARD: Final = 64 * 1024 * 1024
+MAX_MESSAGES: Final = 500_000
 
 #: Lines of a transcript that are kept, of its beginning and of its end.
 KEPT: Final = 60
@@ -357,6 +359,8 @@ class Connection:
         self.received += len(data)
         if self.received > MAX_HEARD:
             raise Inconclusive(f"it sends more than {MAX_HEARD >> 20} MiB")
+        if len(self.heard) > MAX_MESSAGES:
+            raise Inconclusive(f"it says more than {MAX_MESSAGES} messages")
         if raw:
             self._raw += data
             self._log("<", data)
