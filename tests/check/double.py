@@ -276,9 +276,10 @@ class Session:
         elif number == UT_METADATA:
             header: Any = decode_prefix(payload)[0]
             self.expect(isinstance(header, dict) and isinstance(header.get(b"piece"), int))
-            if header.get(b"msg_type") == 0 and b"ut_metadata" in self.their_m:
+            theirs = self.their_m.get(b"ut_metadata", 0)
+            if header.get(b"msg_type") == 0 and theirs:
                 said = self.give_metadata(header[b"piece"], header)
-                self.say(*(Extended(self.their_m[b"ut_metadata"], each) for each in said))
+                self.say(*(Extended(theirs, each) for each in said))
 
     def take_pex(self, told: dict[bytes, Any]) -> None:
         added = told.get(b"added", b"")

@@ -55,6 +55,16 @@ class Encryption:
         """The method to go on with, of those that are offered; 0 for none."""
         return RC4 if offered & RC4 else offered & PLAINTEXT
 
+    def private_key(self) -> int:
+        return int.from_bytes(os.urandom(20))
+
+    def opening(self, public: int) -> bytes:
+        """The public key, and a pad."""
+        return public.to_bytes(KEY)
+
+    def look_at(self, payload: bytes) -> None:
+        """Judges the initial payload before it answers."""
+
     def expect(self, right: bool) -> None:
         self.session.expect(right or self.lenient)
 
@@ -70,8 +80,8 @@ class Encryption:
             await session.more()
         theirs = int.from_bytes(await session.exactly(KEY))
         session.expect(2 <= theirs <= PRIME - 2)
-        private = int.from_bytes(os.urandom(20))
-        session.say(pow(2, private, PRIME).to_bytes(KEY))
+        private = self.private_key()
+        session.say(self.opening(pow(2, private, PRIME)))
         secret = pow(theirs, private, PRIME).to_bytes(KEY)
 
         await self._skip_to(sha1(b"req1" + secret).digest())
@@ -94,6 +104,8 @@ class Encryption:
         length = int.from_bytes(applied(decrypt, await session.exactly(2)))
         length = self.within(self.takes_payloads_of, length)
         payload = applied(decrypt, await session.exactly(length))
+
+        self.look_at(payload)
 
         answer = bytes(8) + method.to_bytes(4) + bytes(2)
         session.say(applied(encrypt, answer))

@@ -48,8 +48,8 @@ def test_a_peer_without_defects_passes(sample, jobs):
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_what_a_case_says_of_a_peer(sample, row):
-    run = ask(sample, [CASES[row.case]], row.peer)
+def test_what_a_case_says_of_a_peer(samples, row):
+    run = ask(samples(row.torrent), [CASES[row.case]], row.peer)
     (result,) = run.results
     assert result.verdict is row.verdict, result
     assert row.saying in result.observed

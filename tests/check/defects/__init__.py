@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import blocks, encryption, extended, fast, messages, metadata, opening
+from . import blocks, encryption, extended, fast, messages, metadata, opening, torrents
 from .rows import ROWS, Row
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "messages",
     "metadata",
     "opening",
+    "torrents",
 ]

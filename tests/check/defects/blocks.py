@@ -37,6 +37,15 @@ class WrongShortBlocks(Session):
         return super().read(Request(asked.index, begin, asked.length))
 
 
+@lax("bep3/request/15", saying="not those of the blocks")
+class Aligns(Session):
+    """It serves the block in which a request begins."""
+
+    def read(self, asked):
+        begin = asked.begin - asked.begin % BLOCK
+        return super().read(Request(asked.index, begin, asked.length))
+
+
 @fails("bep3/messages/4", saying="no piece or reject")
 class WrongOffset(Session):
     """It tells another offset than was asked for."""
@@ -74,7 +83,7 @@ class ServesWhatThereIs(Session):
 
 
 @passes(*(f"bep3/request/{n}" for n in range(6, 11)), saying="closed")
-@passes("bep6/reject/3")
+@passes("bep6/reject/3", "bep6/reject/5")
 @notes("bep3/request/11", saying="up to 16 KiB; 32 KiB is closed")
 @notes("bep3/request/12", saying="it is closed")
 class ClosesAtWrong(Session):
@@ -209,7 +218,7 @@ class ShortBlocks(Session):
 
 @lax("bep6/reject/1", saying="no reject within 12 s")
 @inconclusive("bep6/reject/2", saying="it rejects nothing")
-@lax("bep6/reject/3", saying="has no answer")
+@lax("bep6/reject/3", "bep6/reject/5", saying="has no answer")
 class RejectsNothing(Session):
     """It answers no request that it does not serve."""
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 
+from peerwire import Bitfield
 from peerwire.handshake import PROTOCOL
 
 from ..double import Ended, Session
 from ..double_mse import KEY, PAD, PLAINTEXT, RC4, Encryption
-from .rows import fails, lax, not_applicable, notes, passes
+from .opening import AnyTorrent
+from .rows import fails, inconclusive, lax, not_applicable, notes, passes
 
-ALL = [*(f"mse/handshake/{n}" for n in range(1, 7)), *(f"mse/broken/{n}" for n in range(1, 12))]
+ALL = [
+    *(f"mse/handshake/{n}" for n in range(1, 7)),
+    *(f"mse/broken/{n}" for n in range(1, 12)),
+    "mse/handshake/9",
+    "mse/handshake/10",
+]
 
 
 def encrypts(**attributes: object) -> type[Session]:
@@ -108,3 +115,37 @@ class Garbles(Session):
 
     def greeting(self):
         return bytes(each ^ 1 for each in super().greeting())
+
+
+# Its key, and what comes along with the other's
+
+
+@not_applicable("mse/handshake/8", saying="no encrypted handshake succeeds")
+class SpeaksBeforeListening(Session):
+    """It says its handshake, and more, to whoever connects."""
+
+    async def meet(self):
+        self.say(self.greeting(), Bitfield(bytes(100)))
+        await super().meet()
+
+
+passes("mse/handshake/8", saying="pads of 0 and 0 bytes")(Session)
+fails("mse/handshake/8", saying="out of range")(encrypts(opening=lambda *_: bytes(KEY)))
+fails("mse/handshake/8", saying="both connections have the same public key")(
+    encrypts(private_key=lambda self: 5)
+)
+fails("mse/handshake/8", saying="513 bytes follow the public key")(
+    encrypts(opening=lambda self, public: public.to_bytes(KEY) + bytes(PAD + 1))
+)
+inconclusive("mse/handshake/8", saying="before it has heard more")(
+    encrypts(before_answering=KEY + 1)
+)
+fails("mse/handshake/9", saying="encrypted handshake")(encrypts(takes_payloads_of=(0, 68)))
+fails("mse/handshake/10", saying="the connection goes on")(AnyTorrent)
+
+
+def knows_the_torrent(self, payload):
+    self.expect(self.session.meta.info_hash in payload)
+
+
+passes("mse/handshake/10")(encrypts(look_at=knows_the_torrent))

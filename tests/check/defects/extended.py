@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from peerwire import Extended, KeepAlive, Unchoke
 from peerwire.bencode import encode
 
-from ..double import LT_DONTHAVE, NOBODY, UT_PEX, Session
+from ..double import LT_DONTHAVE, NOBODY, UT_METADATA, UT_PEX, Session
 from .opening import UnchokesAll
 from .rows import (
     closes_at,
@@ -124,6 +126,37 @@ class IgnoresOff(Session):
         self.say(Extended(UT_PEX, self.pex()))
 
 
+@fails("bep10/handshake/16", saying="no extended within 12 s")
+class ForgetsNames(Session):
+    """What a later handshake does not name, it takes for switched off."""
+
+    def be_introduced(self, told):
+        self.their_m.clear()
+        super().be_introduced(told)
+
+
+@notes("bep10/handshake/17", saying="it goes by the first")
+@notes("bep10/handshake/18", saying="it ignores that, and answers")
+class FirstNames(Session):
+    """It takes ids from the first handshake only."""
+
+    def be_introduced(self, told):
+        self.their_m = told.get(b"m", {}) | self.their_m
+
+
+@fails("bep10/handshake/16", saying="it answers with the id 5")
+class OwnId(Session):
+    """It answers with its own id of ut_metadata."""
+
+    def be_introduced(self, told):
+        self.their_m[b"ut_metadata"] = UT_METADATA
+
+
+passes("bep10/handshake/16")(Session)
+notes("bep10/handshake/17", saying="it goes by the second")(Session)
+notes("bep10/handshake/18", saying="it does not answer")(Session)
+
+
 @lax("bep10/handshake/14", saying="no piece")
 @lax("bep11/pex/3", saying="no piece")
 @lax("bep54/donthave/2", saying="no piece")
@@ -163,12 +196,12 @@ notes("bep10/messages/1", saying="it closes the connection")(
 
 ClosesAtPex = closes_at(Extended, where=lambda message: message.extended_id == UT_PEX)
 ClosesAtPex.__name__ = "ClosesAtPex"
-fails("bep11/pex/2", saying="the connection was")(ClosesAtPex)
+fails("bep11/pex/2", "bep11/pex/6", "bep11/pex/7", saying="the connection was")(ClosesAtPex)
 passes("bep11/pex/3", saying="it closes the connection")(ClosesAtPex)
 notes("bep11/pex/4", saying="it closes the connection")(ClosesAtPex)
 notes("bep11/pex/4", saying="it bears them")(Session)
 NoPex = introduces_itself(m={"ut_pex": 0})
-not_applicable(*(f"bep11/pex/{n}" for n in (2, 3, 4, 5)), saying="does not speak ut_pex")(NoPex)
+not_applicable(*(f"bep11/pex/{n}" for n in range(2, 9)), saying="does not speak ut_pex")(NoPex)
 not_applicable(*(f"bep54/donthave/{n}" for n in (1, 2, 3, 4)), saying="does not speak lt_")(NoPex)
 not_applicable("bep11/pex/1", saying="the torrent is not private")(Session)
 passes("bep11/pex/5", saying="1 added, 0 dropped")(Session)
@@ -210,12 +243,26 @@ passes("bep11/pex/5", saying="1 added, 1 dropped")(
 
 
 @inconclusive("bep11/pex/5", saying="no ut_pex within 95 s")
+@inconclusive("bep11/pex/8", saying="no ut_pex within 130 s")
 class KeepsPeersToItself(Session):
     """It says no ut_pex."""
 
     async def chores(self):
         pass
 
+
+@fails("bep11/pex/8", saying="two messages are 20 s apart")
+class Chatters(Session):
+    """It says ut_pex every twenty seconds."""
+
+    async def chores(self):
+        while True:
+            await asyncio.sleep(20)
+            if number := self.their_m.get(b"ut_pex"):
+                self.say(Extended(number, self.pex()))
+
+
+passes("bep11/pex/8", saying="1 within 130 s")(Session)
 
 # BEP 21
 

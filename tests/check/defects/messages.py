@@ -16,7 +16,7 @@ from peerwire.messages import Unknown
 
 from ..double import Ended, Session
 from .opening import UnchokesAll
-from .rows import closes_at, fails, lax, notes, passes, says_first
+from .rows import closes_at, fails, lax, not_applicable, notes, passes, says_first
 
 LENGTHS = [
     *(f"bep3/lengths/{n}" for n in range(1, 12)),
@@ -83,6 +83,21 @@ class FirstOfSegment(Session):
             self.take(first)
 
 
+@lax("bep5/port/4", saying="tells no port")
+class KeepsItsPort(Session):
+    """It speaks of the DHT, and tells no port."""
+
+    def telling_its_port(self):
+        return []
+
+
+@not_applicable("bep5/port/1", "bep5/port/3", "bep5/port/4", saying="the bit of the DHT")
+class NoDht(Session):
+    """It does not speak of the DHT."""
+
+    reserved = Session.reserved & ~1
+
+
 @lax("bep3/messages/6", saying="it is silent for 135 s")
 class NoKeepAlives(Session):
     """It says no keep-alives."""
@@ -106,6 +121,7 @@ notes("bep3/messages/5", saying="it ignores the message")(Session)
 notes("bep3/messages/7", saying="it bears 160 s")(Session)
 notes("bep3/messages/8", saying="more than 70 s")(Session)
 fails("bep5/port/1", saying="the connection was")(closes_at(Port))
+passes("bep5/port/4", saying="it is 6881")(Session)
 lax("bep5/port/2", saying="it tells its port")(says_first(Port(6881)))
 fails("bep3/cancel/1", saying="the connection was")(closes_at(Cancel))
 notes("bep3/cancel/4", saying="it closes the connection")(closes_at(Cancel))

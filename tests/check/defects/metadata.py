@@ -8,7 +8,10 @@ from peerwire.bencode import encode
 from ..double import UT_METADATA, Session
 from .rows import fails, introduces_itself, lax, not_applicable, notes, passes
 
-ALL = [f"bep9/metadata/{n}" for n in range(1, 11)]
+ALL = [
+    *(f"bep9/metadata/{n}" for n in range(1, 12)),
+    *(f"bep10/handshake/{n}" for n in (16, 17, 18)),
+]
 DATA = [f"bep9/metadata/{n}" for n in (2, 3, 4, 6)]
 
 not_applicable(*ALL, saying="does not speak ut_metadata")(introduces_itself(m={}))
@@ -101,11 +104,30 @@ class NoReject(Session):
 
 
 @fails("bep9/metadata/5", saying="a msg_type of 1")
+@not_applicable("bep9/metadata/11", saying="a msg_type of 1")
 class EmptyData(Session):
     """It says no bytes of what there is not."""
 
     def give_metadata(self, piece, header):
         return [told(msg_type=1, piece=piece, total_size=len(self.meta.info))]
+
+
+class Verbose(Session):
+    """Its rejects say more than they have to."""
+
+    keys = ()
+    behind = b""
+
+    def give_metadata(self, piece, header):
+        return [told(msg_type=2, piece=piece, **dict.fromkeys(self.keys, 1)) + self.behind]
+
+
+lax("bep9/metadata/11", saying="it has the key total_size, too")(
+    type("TellsSize", (Verbose,), {"keys": ("total_size",)})
+)
+lax("bep9/metadata/11", saying="1 bytes are behind its dictionary")(
+    type("HasRest", (Verbose,), {"behind": b"x"})
+)
 
 
 class ClosesAtType(Session):

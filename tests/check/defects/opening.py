@@ -211,6 +211,7 @@ class LacksAPiece(Session):
 
 
 @notes("bep3/bitfield/11", saying="closes the connection")
+@fails("bep10/handshake/19", saying="the connection was")
 class BitfieldComesFirst(Session):
     """It closes at a bitfield that is not the first message."""
 

@@ -24,26 +24,31 @@ class Row(NamedTuple):
     peer: type[Session]
     verdict: Verdict
     saying: str
+    torrent: str
 
     def __str__(self) -> str:
-        return f"{self.case}-{self.peer.__name__}"
+        torrent = "" if self.torrent == "usual" else f"-{self.torrent}"
+        return f"{self.case}-{self.peer.__name__}{torrent}"
 
 
 #: All of them.
 ROWS: list[Row] = []
 
 
-def shows(verdict: Verdict, *cases: str, saying: str = "") -> Callable[[P], P]:
+def shows(
+    verdict: Verdict, *cases: str, saying: str = "", torrent: str = "usual"
+) -> Callable[[P], P]:
     """Adds rows for the peer that it decorates.
 
     Args:
         verdict: What these cases come to.
         cases: Their ids.
         saying: What is in the words of what was observed.
+        torrent: The name of a sample.
     """
 
     def add(peer: P) -> P:
-        ROWS.extend(Row(case, peer, verdict, saying) for case in cases)
+        ROWS.extend(Row(case, peer, verdict, saying, torrent) for case in cases)
         return peer
 
     return add

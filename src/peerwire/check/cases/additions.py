@@ -36,7 +36,8 @@ LOST = Cases("bep54/donthave", "BEP 54")
 )
 async def not_in_private(probe: Probe) -> None:
     known = probe.subject.metainfo or probe.subject.metainfo_v2
-    if known is None or not known.private:
+    assert known is not None, "the torrent has one of both sides"
+    if not known.private:
         raise NotApplicable("the torrent is not private")
     told = await handshake_of(probe)
     if isinstance(told.get(b"m"), dict) and told[b"m"].get(b"ut_pex"):

@@ -206,7 +206,7 @@ async def opening(probe: Probe) -> bytes:
     probe.opaque = True
     probe.write(pow(GENERATOR, int.from_bytes(os.urandom(20)), PRIME).to_bytes(KEY_LENGTH))
     heard = await probe.bytes_heard(KEY_LENGTH + MAX_PAD + 1, 1)
-    if len(heard) < KEY_LENGTH:
+    if len(heard) < KEY_LENGTH or heard.startswith(PROTOCOL):
         await speaks(probe)
         raise Inconclusive("it says no public key before it has heard more of us")
     return heard

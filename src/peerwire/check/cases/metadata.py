@@ -30,9 +30,10 @@ async def agreed(probe: Probe) -> tuple[int, bytes]:
     """
     told = await probe.introduce({"ut_metadata": OURS})
     number = probe.their_id("ut_metadata")
-    known = probe.subject.metainfo or probe.subject.metainfo_v2
-    if known is None or not told.metadata_size:
+    if not told.metadata_size:
         raise NotApplicable("it tells no metadata_size")
+    known = probe.subject.metainfo or probe.subject.metainfo_v2
+    assert known is not None, "the torrent has one of both sides"
     return number, known.info
 
 
