@@ -49,7 +49,7 @@ async def ask(
         note: Told what happens, in a sentence.
 
     Raises:
-        ClientFailed: The client does not start.
+        ClientFailed: The client does not start, or nobody there knows the torrent.
     """
     port, gone = free_port(), asyncio.Event()
 
@@ -59,6 +59,8 @@ async def ask(
             gone.set()
 
     async with _kept(start, port, gone, note):
+        if not (await Runner("127.0.0.1", port, subject).ask([])).client:
+            raise ClientFailed(f"no handshake for {subject.info_hash.hex()}")
         runner = Runner("127.0.0.1", port, subject, jobs=jobs, on_note=noticed, comeback=COMEBACK)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

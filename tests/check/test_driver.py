@@ -135,8 +135,8 @@ async def served(probe):
     await probe.goes_on()
 
 
-async def ask(seeds, cases, notes, seconds=60.0):
-    subject = Subject.read(str(seeds.torrents.paths["v1"]))
+async def ask(seeds, cases, notes, seconds=60.0, kind="v1"):
+    subject = Subject.read(str(seeds.torrents.paths[kind]))
     return await seeding.ask(seeds, subject, cases, jobs=1, seconds=seconds, note=notes.append)
 
 
@@ -167,6 +167,11 @@ async def test_what_is_left_when_time_is_up_is_inconclusive(torrents, tmp_path):
     assert [result.verdict for result in run.results] == [Verdict.INCONCLUSIVE] * 2
     assert "were over" in run.results[0].observed
     assert seeds.processes[0].popen.poll() is not None
+
+
+async def test_a_client_that_does_not_know_the_torrent(torrents, tmp_path):
+    with pytest.raises(ClientFailed, match="no handshake for"):
+        await ask(Seeds(torrents, tmp_path), some_cases(served), [], kind="private")
 
 
 async def test_a_client_that_does_not_start(torrents):
