@@ -4,12 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerwire.errors import RemoteProtocolError
 from peerwire.limits import Limits
 from peerwire.messages import Bitfield, Have, Interested, Piece, Reject, Request, Unchoke
 from peerwire.receiving import receive_run
 from peerwire.requests import RequestEnded
 
-from .wires import Trace, encoded, of_size, open_wire, receive, run, sent
+from .wires import (
+    Trace,
+    encoded,
+    of_size,
+    open_wire,
+    receive,
+    requesting_wire,
+    run,
+    sent,
+    serving_wire,
+)
 
 PIECES = 20
 LOW = Limits(max_peer_requests=6, max_request=16, max_pieces=40)
@@ -252,3 +263,104 @@ def test_a_block_that_is_given_twice_in_a_run_was_asked_for_once():
     events, error = run(wire, [encoded(same, same, Piece(0, 3, b"abc"))])
     assert [event.request.context for event in events if isinstance(event, Piece)] == [0]
     assert "piece 0:0+3 was not asked for" in str(error)
+
+
+HAVES = st.lists(st.integers(0, 110).map(Have), min_size=4)
+REQUESTS = st.lists(
+    st.builds(Request, st.integers(0, 101), st.just(0), st.sampled_from([0, 1, 16384, 16385])),
+    min_size=4,
+)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("known", [100, None])
+@given(st.one_of(HAVES, REQUESTS), st.booleans())
+def test_a_run_comes_to_the_same_as_its_messages(known, fast, run, choked):
+    """Whether they come in one piece or one by one; the trace of the second sees each."""
+
+    def hear(*chunks, trace=None):
+        limits = Limits(max_pieces=105, max_peer_requests=6)
+        wire = open_wire(num_pieces=known, limits=limits, fast=fast, trace=trace)
+        if not choked:
+            wire.send_unchoke()
+        try:
+            for chunk in chunks:
+                wire.receive_data(chunk, 1.0)
+        except RemoteProtocolError as error:
+            ended = str(error)
+        else:
+            ended = None
+        return (
+            wire.events_received(),
+            ended,
+            wire.messages_received,
+            wire.last_message,
+            list(wire.peer_requests),
+            [index for index in range(120) if index in wire.peer_pieces],
+            wire.data_to_send(),
+        )
+
+    together = hear(encoded(*run))
+    assert together == hear(*[encoded(message) for message in run])
+    assert together == hear(encoded(*run), trace=Trace())
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.booleans()), unique_by=lambda asked: asked[0]),
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([3, 3, 3, 4])), min_size=2),
+)
+def test_blocks_that_come_in_a_run_go_where_each_of_them_would(fast, asked, came):
+    """Some were not asked for, or come twice: under the fast extension that ends the wire."""
+    run = [Piece(index, 0, bytes([number]) * length) for number, (index, length) in enumerate(came)]
+
+    def hear(*chunks, trace=None):
+        wire = requesting_wire(num_pieces=4, fast=fast, trace=trace)
+        room = [bytearray(3) for _ in asked]
+        for (index, into), memory in zip(asked, room, strict=True):
+            wire.send_request(index, 0, 3, into=memory if into else None)
+        wire.data_to_send()
+        ended = None
+        try:
+            for chunk in chunks:
+                wire.receive_data(bytearray(chunk), 1.0)
+        except RemoteProtocolError as error:
+            ended = str(error)
+        told = [(type(e), e.block if type(e) is Piece else None) for e in wire.events_received()]
+        return (
+            [(kind, None if block is None else bytes(block)) for kind, block in told],
+            ended,
+            room,
+            wire.downloaded,
+            wire.wasted,
+            wire.messages_received,
+            wire.last_message,
+            [request.key for request in wire.requests],
+        )
+
+    together = hear(encoded(*run))
+    assert together == hear(*[encoded(message) for message in run])
+    assert together == hear(encoded(*run), trace=Trace())
+
+
+def test_requests_that_come_in_a_run_are_pending_in_their_order():
+    run = [Request(index, 0, 16384) for index in (5, 3, 9, 4, 0)]
+    wire = serving_wire(num_pieces=10)
+    assert receive(wire, *run) == run
+    assert list(wire.peer_requests) == run
+    assert wire.messages_received["request"] == 5
+
+
+def test_of_a_run_of_requests_each_is_judged_where_not_all_can_be_served():
+    run = [Request(index, 0, 16384) for index in (5, 3, 5, 4, 0, 1)]
+    wire = serving_wire(num_pieces=10, limits=Limits(max_peer_requests=4), fast=True)
+    taken = [run[n] for n in (0, 1, 3, 4)]
+    assert receive(wire, *run) == taken
+    assert sent(wire) == [Reject(5, 0, 16384), Reject(1, 0, 16384)]
+
+
+def test_a_bitfield_after_a_run_is_late():
+    wire = open_wire(num_pieces=10, strict=True)
+    receive(wire, *map(Have, range(5)))
+    with pytest.raises(RemoteProtocolError, match="after other messages"):
+        receive(wire, Bitfield(b"\xff\xc0"))

@@ -9,13 +9,7 @@ from peerwire.limits import Limits
 from peerwire.messages import Hashes, HashReject, HashRequest
 from peerwire.pieces import PieceSet
 
-from .wires import HASHES, RANGE, Trace, encoded, open_wire, receive, sent, v2_wire, violation
-
-
-def broken(make, message, rule, match):
-    """Asserts that this message ends the wire with an error of this rule that says so."""
-    error = violation(make, encoded(message), RemoteProtocolError, rule)
-    assert match in str(error)
+from .wires import HASHES, RANGE, Trace, broken, open_wire, receive, sent, v2_wire
 
 
 @pytest.mark.parametrize("message", [HashRequest(RANGE), Hashes(RANGE, []), HashReject(RANGE)])

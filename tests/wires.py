@@ -262,6 +262,12 @@ def violation(make, data, kind, rule):
     return error
 
 
+def broken(make, message, rule, match):
+    """Asserts that this message ends the wire with an error of this rule that says so."""
+    error = violation(make, encoded(message), RemoteProtocolError, rule)
+    assert match in str(error)
+
+
 class Pair:
     """An initiator `a` and a responder `b`; what they send travels when the test says so."""
 
