@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 from tests.check import leeching, seeding
 from tests.check.clients import SEEDS, called, kinds
 from tests.check.column import Column, chosen
+from tests.check.summary import renewed, table
 from tests.check.torrents import make_torrents
 from tests.interop.process import ClientFailed, compile_jail
 
@@ -157,9 +158,18 @@ def main() -> int:
             home.mkdir()
             asking = Asking(name, torrents, home, args.jobs, min(TIMEOUT, left), column)
             asking.all(choose(SEED_CASES), choose(LEECHER_CASES), args.out / f"{name}.jsonl")
-    there = [args.out / f"{name}.jsonl" for name in SEEDS]
-    reports = [Report.read(path) for path in there if path.exists()]
-    (args.out / "grid.html").write_text(page(reports), encoding="utf-8")
+    return write_pages(args.out)
+
+
+def write_pages(out: Path) -> int:
+    """Writes the page of all results in a folder, and renews what its index says of them."""
+    there = {name: out / f"{name}.jsonl" for name in SEEDS}
+    reports = {name: Report.read(path) for name, path in there.items() if path.exists()}
+    (out / "grid.html").write_text(page([*reports.values()]), encoding="utf-8")
+    index = out / "index.md"
+    if index.exists():
+        made = table(reports, [path.stem for path in out.glob("*.md")])
+        index.write_text(renewed(index.read_text(encoding="utf-8"), made), encoding="utf-8")
     return 0 if reports else 1
 
 
