@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from peerwire import Bitfield, DownloadFailed, HaveAll, Message, Peer, PieceSet, serve
+from peerwire import (
+    Bitfield,
+    DownloadFailed,
+    HaveAll,
+    Message,
+    Peer,
+    Piece,
+    PieceSet,
+    Request,
+    serve,
+)
 from peerwire.bencode import encode
 from peerwire.limits import BLOCK_LENGTH
 from peerwire.swarm.events import DialFailed
@@ -33,6 +43,10 @@ if TYPE_CHECKING:
 
 BLOCK = BLOCK_LENGTH
 HOST = "127.0.0.1"
+
+#: Two peer ids that tests can tell apart.
+FIRST_ID = b"-RW0001-aaaaaaaaaaaa"
+SECOND_ID = b"-RW0001-bbbbbbbbbbbb"
 
 
 class Clock:
@@ -297,6 +311,34 @@ def raw(stack):
         return peer
 
     return raw
+
+
+def answer(torrent: Torrent, request: Request, *, wrong: bool = False) -> Piece:
+    """The block that was asked for, or as many zeros."""
+    block = torrent.block(request.index, request.begin, request.length)
+    return Piece(request.index, request.begin, bytes(len(block)) if wrong else block)
+
+
+async def hear_requests(raw: RawPeer, count: int) -> list[Request]:
+    """Returns the next requests, and passes over all else."""
+    return [await raw.hear_only(Request) for _ in range(count)]
+
+
+@pytest.fixture
+def giving(stack):
+    """Lets a raw peer answer whatever it is asked for, until the connection ends."""
+
+    async def give_all(torrent: Torrent, raw: RawPeer) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                raw.say(answer(torrent, await raw.hear_only(Request)))
+
+    def giving(torrent: Torrent, raw: RawPeer) -> None:
+        task = asyncio.create_task(give_all(torrent, raw))
+        stack.push_async_callback(asyncio.wait, [task])
+        stack.callback(raw.close)
+
+    return giving
 
 
 def everything(torrent: Torrent, *, fast: bool = True) -> Message:
