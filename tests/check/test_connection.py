@@ -28,6 +28,7 @@ from peerwire import (
 from peerwire.bencode import encode
 from peerwire.check import Closed, Deviates, Inconclusive, Silent, connection
 from peerwire.check.connection import KEPT, Connection
+from peerwire.rc4 import rc4
 
 from . import clock
 
@@ -262,6 +263,32 @@ def test_an_address_that_is_not_known():
     assert clock.run(ask()) == "0.0.0.0"
 
 
+@at_once
+async def test_both_directions_are_encrypted_once_that_is_agreed_on():
+    heard = bytearray()
+    cipher = rc4(b"the key of them!")
+    said = bytearray(GREETING.encode() + Have(1).encode())
+    cipher.apply(said)
+
+    async def behave(reader, writer):
+        heard.extend(await reader.readexactly(5))
+        writer.write(said)
+
+    async with connected(behave) as probe:
+        probe._encrypt, probe._decrypt = rc4(b"the key of us!!!"), rc4(b"the key of them!")
+        probe.say(Interested())
+        assert await probe.hear() == Have(1)
+    rc4(b"the key of us!!!").apply(heard)
+    assert heard == Interested().encode()
+
+
+@at_once
+async def test_leaving_while_something_is_waited_for():
+    async with connected(saying()) as probe:
+        assert await probe.quiet(1) == []
+        await probe.leave()
+
+
 # What is heard
 
 
@@ -398,6 +425,18 @@ async def test_bytes_before_a_handshake():
         with pytest.raises(Silent, match="nothing within 2 s"):
             await probe.more(5, 2)
     assert "5 bytes: 61 62 63 64 65" in probe.transcript()[0]
+
+
+@at_once
+async def test_more_bytes():
+    async def behave(reader, writer):
+        for _ in range(3):
+            writer.write(b"ab")
+            await asyncio.sleep(1)
+
+    async with connected(behave) as probe:
+        await probe.more(4)
+        assert probe.received == 6
 
 
 @at_once
