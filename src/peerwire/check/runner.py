@@ -335,7 +335,10 @@ class Runner:
         probe = await self._reach()
         if probe is None:
             return None
-        await probe.quiet(SETTLING)
+        try:
+            await probe.quiet(SETTLING)
+        except Deviates:
+            return probe  # it says what can't be read, which is judged when it is asked
         return probe if probe.ended is None else await self._reach_instead(probe)
 
     async def _reach_instead(self, probe: Probe) -> Probe | None:
