@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peerwire import Cancel, NotInterested, Piece, Reject, Request
+from peerwire import Cancel, KeepAlive, NotInterested, Piece, Reject, Request
 
 from ..double import BLOCK, Session
 from .rows import closes_at, fails, inconclusive, lax, notes, passes
@@ -121,6 +121,14 @@ class AnswersTwice(Session):
 
     def answer(self, asked):
         return super().answer(asked) * 2
+
+
+@passes("bep3/request/2", "bep6/answer/1")
+class Chatty(Session):
+    """It says a keep-alive after each answer."""
+
+    def answer(self, asked):
+        return [*super().answer(asked), KeepAlive()]
 
 
 @notes("bep3/request/13", saying="it serves 1 of 3 and closes")

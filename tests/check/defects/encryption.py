@@ -101,6 +101,7 @@ notes("mse/handshake/3", saying="it refuses plaintext")(
 notes("mse/handshake/7", saying="it takes plain connections")(Session)
 fails("mse/handshake/4", saying="encrypted handshake")(encrypts(takes_payloads_of=range(68, 69)))
 fails("mse/handshake/5", saying="encrypted handshake")(encrypts(least_pad=1))
+fails("mse/handshake/5", saying="it does not answer")(encrypts(before_answering=KEY + 1))
 fails("mse/handshake/6", saying="encrypted handshake")(encrypts(most_pad=PAD - 1))
 notes("mse/broken/11", saying="it refuses it")(Session)
 notes("mse/broken/11", saying="it takes it")(encrypts(takes_payloads_of=range(1 << 16)))

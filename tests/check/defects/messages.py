@@ -63,6 +63,20 @@ class Stunned(UnchokesAll):
             self.stunned = True
 
 
+@passes("bep3/lengths/1")
+class ClosesLate(Session):
+    """It closes at what comes after a message that it does not bear."""
+
+    late = False
+
+    def segment(self, data):
+        self.expect(not self.late)
+        try:
+            super().segment(data)
+        except PeerWireError:
+            self.late = True
+
+
 @fails("bep3/messages/2", saying="the connection was")
 class MessagesInOne(Session):
     """It takes a segment for messages."""

@@ -270,6 +270,14 @@ class NeverUnchokes(Session):
             super().take(message)
 
 
+@passes("bep3/handshake/12")
+class SaysNothing(NeverUnchokes):
+    """It says nothing of itself."""
+
+    def opening(self):
+        return []
+
+
 @notes("bep3/interest/5", saying="unchokes who is not interested")
 @not_applicable("bep6/reject/1", "bep6/reject/2", "bep6/allowed/3", saying="not choke us")
 class UnchokesAll(Session):

@@ -217,17 +217,16 @@ async def how_often(probe: Probe) -> str:
 
 async def heard_within(probe: Probe, seconds: float) -> list[float]:
     """Returns when messages of ut_pex come; at the end we say a keep-alive."""
-    came, until = [], probe.seconds + seconds * probe.patience
-    while (left := until - probe.seconds) > 0:
+    came: list[float] = []
+    until = probe.seconds + seconds * probe.patience
+    while True:
+        left = (until - probe.seconds) / probe.patience
         try:
-            await probe.wait_for(
-                Extended, within=left / probe.patience, where=lambda each: each.extended_id == 1
-            )
+            await probe.wait_for(Extended, within=left, where=lambda each: each.extended_id == 1)
         except Silent:
-            break
+            probe.say(KeepAlive())
+            return came
         came.append(probe.seconds)
-    probe.say(KeepAlive())
-    return came
 
 
 # BEP 21
