@@ -210,6 +210,7 @@ async def exactly_once(probe: Probe) -> None:
 @ANSWERS.case(
     2,
     MUST,
+    section="BEP 6, modifications to existing messages; BEP 52, peer messages",
     rule="A request that is cancelled is answered, too, with the block or a reject.",
     does="asks for a block and takes that back, in one segment",
     expects="one answer",
