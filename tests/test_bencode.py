@@ -237,6 +237,19 @@ def test_the_bound_on_depth_is_the_last_depth_that_is_read():
         decode(b"de", max_depth=0)
 
 
+@pytest.mark.parametrize("bound", [1, 2, MAX_DEPTH])
+def test_the_outermost_dictionary_counts_as_depth_however_it_is_read(bound):
+    def nested(depth):
+        return b"d1:a" + b"l" * (depth - 1) + b"1:b" + b"e" * depth
+
+    assert decode_dict(nested(bound), max_depth=bound).keys() == {b"a"}
+    for decoder in (decode, decode_prefix, decode_dict):
+        with pytest.raises(BencodeError) as error:
+            decoder(nested(bound + 1), max_depth=bound)
+        rule = f"nested deeper than {bound} lists and dictionaries"
+        assert str(error.value) == f"at byte {bound + 3}: {rule} (BEP 3, bencoding)"
+
+
 @pytest.mark.parametrize("opening", [b"l", b"d1:a", b"d0:l"])
 def test_a_hundred_thousand_levels_are_refused_at_the_bound(opening):
     with pytest.raises(BencodeError, match="nested deeper than 100"):

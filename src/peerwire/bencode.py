@@ -107,8 +107,8 @@ def decode_dict(
     items: list[object] = []  # keys and values by turns
     pos, left = 1, max_items - 2
     while data[pos : pos + 1] != b"e":
-        key, start, left = _parse(data, pos, max_depth - 1, left, strict)
-        value, pos, left = _parse(data, start, max_depth - 1, left, strict)
+        key, start, left = _parse(data, pos, max_depth, left, strict, inside=1)
+        value, pos, left = _parse(data, start, max_depth, left, strict, inside=1)
         items += (key, (value, data[start:pos]))
     _expect_end(data, pos + 1)
     return _dictionary(items, 0, strict)
@@ -196,14 +196,17 @@ def _as_bytes(data: object) -> bytes:
 
 
 def _parse(
-    data: bytes, pos: int, max_depth: int, max_items: int, strict: bool
+    data: bytes, pos: int, max_depth: int, max_items: int, strict: bool, inside: int = 0
 ) -> tuple[Value, int, int]:
     """Read the value that begins at ``pos``; return it, its end, and the tokens left over.
+
+    It stands ``inside`` so many lists and dictionaries, which count as depth, too.
 
     A dictionary is gathered as a list of keys and values by turns and becomes one at its end, so
     that its rules cost a few calls a dictionary and not some tests a key.
     """
     size, find = len(data), data.find
+    room = max_depth - inside
     # Outside the open list or dictionary `items`: those it stands in, with their first bytes.
     stack: list[tuple[int, list[Value]]] = []
     items: list[Value] = []
@@ -227,7 +230,7 @@ def _parse(
                 items.append(_integer(data, pos, end))
                 pos = end + 1
             elif lead == 100 or lead == 108:  # d, l
-                if len(stack) >= max_depth:
+                if len(stack) >= room:
                     raise _error(pos, f"nested deeper than {max_depth} lists and dictionaries")
                 stack.append((begin, items))
                 begin, items = pos, []
