@@ -12,6 +12,12 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from tests.interop.clients import CLIENTS, Peerwire
+from tests.interop.magnets import (
+    Aria2ByMagnet,
+    LibtorrentByMagnet,
+    PeerwireByMagnet,
+    TransmissionByMagnet,
+)
 from tests.interop.process import compile_jail
 
 from peerwire.check import LEECHER_CASES, LeecherRunner, Result, Verdict
@@ -31,6 +37,15 @@ if TYPE_CHECKING:
     from peerwire.check.probe import Content
 
 LEECHERS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS
+
+#: Those that can be given a link only.
+BY_MAGNET: Final[dict[str, type[Client]]] = {
+    client.name: client
+    for client in (PeerwireByMagnet, LibtorrentByMagnet, TransmissionByMagnet, Aria2ByMagnet)
+}
+
+#: What is asked of those who have some pieces already.
+BEGUN: Final = ("bep3/leecher/2",)
 
 HOST: Final = "127.0.0.1"
 
@@ -76,6 +91,27 @@ def ask(
     return report
 
 
+def leecher(name: str, case: Case, home: Path, jail: Path) -> Client:
+    """Returns the client that is asked this, which is told how to begin.
+
+    It connects in the clear where it can, but where it is encryption that is asked about.
+    """
+    clients = BY_MAGNET if case.id.startswith("bep9/magnet/") else {}
+    encryption: Encryption = "off"
+    if case.encrypted and name != "aria2":  # which begins so of its own, and then offers both
+        encryption = "prefer"
+    if case.encrypted and name == "libtorrent":  # whose "prefer" is for who is known to speak it
+        encryption = "plaintext" if case.id == "mse/leecher/5" else "require"
+    return clients.get(name, LEECHERS[name])(home, jail, encryption=encryption)
+
+
+def begin(content: Path, folder: Path) -> None:
+    """Puts the first half of the content where a client that looks for it finds it."""
+    folder.mkdir(parents=True)
+    data = content.read_bytes()
+    (folder / content.name).write_bytes(data[: len(data) // 2].ljust(len(data), b"\0"))
+
+
 async def _ask_all(
     name: str, torrent: Path, content: Path, home: Path, cases: Sequence[Case], jobs: int
 ) -> Run:
@@ -90,9 +126,9 @@ async def _ask_all(
             while waiting:
                 case = waiting.pop()
                 own = home / case.id.replace("/", "-")
-                # Who can, connects in the clear but where it is encryption that is asked about.
-                encryption: Encryption = "prefer" if case.id.startswith("mse/") else "off"
-                client = LEECHERS[name](own / "home", jail, encryption=encryption)
+                client = leecher(name, case, own / "home", jail)
+                if case.id in BEGUN:
+                    begin(content, own / "downloads")
                 runs[case.id] = await _ask(case, client, own, torrent, subject, storage.read)
 
         try:
@@ -114,7 +150,7 @@ async def _ask(
     runner = LeecherRunner(subject, content, wait=WAIT)
     address = HOST, await runner.listen(HOST, 0)
     folder, over = own / "downloads", threading.Event()
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
     def run() -> None:
         with client.leech(torrent, folder, address):

@@ -88,8 +88,7 @@ class LeecherRunner:
         return self.run
 
     async def _ask(self, case: Case, result: Result) -> None:
-        async with asyncio.timeout(self._wait * self._patience):
-            probe = await self._next()
+        probe = await asyncio.wait_for(self._next(), self._wait * self._patience)
         started = asyncio.get_running_loop().time()
         self._asking = True
         plain = case if case.encrypted else replace(case, ask=decrypted(case.ask))

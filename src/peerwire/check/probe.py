@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from ..cli.subject import Subject
     from ..extensions.handshake import ExtendedHandshake
+    from ..messages import Message
 
 __all__ = ["ANSWER", "BLOCK", "PLAIN", "UNCHOKE", "Content", "Probe", "Silent", "dial"]
 
@@ -334,8 +335,7 @@ class Probe(Connection):
             except (Silent, Closed) as error:
                 told = f"{len(came)} of {len(lengths)} blocks came: " if len(lengths) > 1 else ""
                 raise type(error)(f"{told}{error}") from None
-            if not isinstance(message, Piece | Reject):
-                continue
+            assert isinstance(message, Piece | Reject)
             place = message.index, message.begin
             if place not in lengths:
                 continue
@@ -426,7 +426,7 @@ class Probe(Connection):
         return method
 
     async def accept(
-        self, mse: Responder | None = None, payload: Handshake | None = None
+        self, mse: Responder | None = None, *payload: Handshake | Message
     ) -> CryptoMethod:
         """Answers a peer that begins with message stream encryption, and returns what was chosen.
 
@@ -443,7 +443,7 @@ class Probe(Connection):
         if mse is None:
             both = CryptoMethod.RC4 | CryptoMethod.PLAINTEXT
             mse = Responder(SkeyTable([self.info_hash]), both)
-        method = await self._agree(mse, payload)
+        method = await self._agree(mse, *payload)
         self._raw = mse.rest  # its handshake, which is heard when it is listened for
         return method
 
@@ -452,7 +452,7 @@ class Probe(Connection):
         heard = await self.bytes_heard(len(PROTOCOL))
         return PROTOCOL.startswith(heard[: len(PROTOCOL)])
 
-    async def _agree(self, mse: MseHandshake, payload: Handshake | None = None) -> CryptoMethod:
+    async def _agree(self, mse: MseHandshake, *payload: Handshake | Message) -> CryptoMethod:
         until = self._until(ANSWER)
         while True:
             data, self._raw = bytes(self._raw), bytearray()
@@ -467,14 +467,14 @@ class Probe(Connection):
                 raise self._unencrypted(f"{self.ended or 'nothing more comes'}")
         self.note(f"encrypted, with {_methods(mse.method)} from here on")
         self._encrypt, self._decrypt = mse.encryptor(), mse.decryptor()
-        self._say_after(mse.data_to_send(), payload)
+        self._say_after(mse.data_to_send(), *payload)
         return mse.method
 
-    def _say_after(self, data: bytes, payload: Handshake | None) -> None:
+    def _say_after(self, data: bytes, *payload: Handshake | Message) -> None:
         """Says the end of an encrypted handshake, and in the same segment what comes after it."""
-        said = bytearray() if payload is None else bytearray(payload.encode())
-        if payload is not None:
-            self._log(">", payload)
+        for each in payload:
+            self._log(">", each)
+        said = bytearray(b"".join(each.encode() for each in payload))
         if self._encrypt is not None:
             self._encrypt.apply(said)
         self._write(data + said)

@@ -8,6 +8,7 @@ from .core import CASES as CORE
 from .encryption import CASES as ENCRYPTION
 from .extended import CASES as EXTENDED
 from .fast import CASES as FAST
+from .metadata import CASES as MAGNET
 
 if TYPE_CHECKING:
     from ...case import Case
@@ -20,6 +21,7 @@ _LAST = tuple(case for case in CORE if case.id == "bep3/leecher/12")
 CASES: tuple[Case, ...] = (
     *(case for case in CORE if case not in _LAST),
     *FAST,
+    *MAGNET,
     *EXTENDED,
     *ENCRYPTION,
     *_LAST,

@@ -17,7 +17,7 @@ from ....messages import (
 )
 from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
 from ...probe import ANSWER, BLOCK, Probe, Silent
-from .steps import GRACE, asked, interested, met, no_request, one_piece, spoil
+from .steps import GRACE, asked, interested, met, none_of, one_piece, spoil
 
 __all__ = ["CASES"]
 
@@ -89,9 +89,7 @@ async def says_what_it_has(probe: Probe) -> None:
 )
 async def wants_nothing_of_nobody(probe: Probe) -> None:
     await probe.open()
-    for message in await probe.quiet(ANSWER):
-        if isinstance(message, Interested | Request):
-            raise Deviates(f"it says {message}, where we have nothing")
+    none_of(await probe.quiet(ANSWER), Interested, Request, why="where we have nothing")
 
 
 @CASES.case(
@@ -130,7 +128,7 @@ async def wants_what_is_new(probe: Probe) -> None:
 async def waits_to_be_unchoked(probe: Probe) -> None:
     await met(probe)
     await interested(probe)
-    no_request(await probe.quiet(2))
+    none_of(await probe.quiet(2), Request)
 
 
 @CASES.case(
@@ -173,7 +171,7 @@ async def stops_when_choked(probe: Probe) -> None:
     await asked(probe)
     probe.say(Choke())
     await probe.quiet(GRACE)  # what crosses is nobody's fault
-    no_request(await probe.quiet(1.5))
+    none_of(await probe.quiet(1.5), Request)
 
 
 @CASES.case(
@@ -215,11 +213,9 @@ async def announces(probe: Probe) -> None:
     expects="no 'have' of that piece",
 )
 async def checks_hashes(probe: Probe) -> str:
-    index, requests = await one_piece(probe)
+    _, requests = await one_piece(probe)
     probe.say(*[spoil(probe.serve(each)) for each in requests])
-    for message in await probe.quiet(2):
-        if isinstance(message, Have) and message.index == index:
-            raise Deviates("it announces a piece whose hash is wrong")
+    none_of(await probe.quiet(2), Have, why="whose hash is wrong")
     return "it closes the connection" if probe.ended else "the connection goes on"
 
 
@@ -436,9 +432,7 @@ async def serves_nothing(probe: Probe) -> None:
     await probe.open()
     await probe.quiet(GRACE)
     probe.say(Interested(), probe.first_block(probe.lacking()[0]))
-    for message in await probe.quiet(2):
-        if isinstance(message, Piece):
-            raise Deviates(f"it says {message}")
+    none_of(await probe.quiet(2), Piece, why="which it has not")
 
 
 @CASES.case(

@@ -9,6 +9,7 @@ from ....messages import Interested, Unchoke
 from ....mse import KEY_LENGTH, MAX_PAD, CryptoMethod, Responder, SkeyTable
 from ...case import INFO, MUST, SHOULD, Cases, Deviates, NotApplicable
 from ..encryption import NOISE, pads_of
+from .steps import GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -100,7 +101,7 @@ async def begins_rightly(probe: Probe) -> str:
 async def offers(probe: Probe) -> str:
     mse = Observer(probe)
     await probe.accept(mse)
-    if mse.offered & ~(RC4 | PLAINTEXT):
+    if mse.offered > RC4 | PLAINTEXT:
         raise Deviates(f"it offers {mse.offered:#x}")
     return f"it offers {mse.offered}"
 
@@ -127,8 +128,9 @@ async def is_of_use(probe: Probe) -> None:
     Raises:
         Deviates: It is not.
     """
-    probe.say(probe.bitfield(*range(probe.num_pieces)), Unchoke())
     await probe.handshake()
+    await probe.quiet(GRACE)
+    probe.say(probe.bitfield(*range(probe.num_pieces)), Unchoke())
     await probe.wait_for(Interested)
     await probe.requested()
 
@@ -191,12 +193,14 @@ async def bears_long_pads(probe: Probe) -> None:
     7,
     MUST,
     rule="What comes after the answer, in the same segment, is the beginning of the payload.",
-    does="says its handshake in the segment in which the answer ends",
+    does="says its handshake and a bitfield in the segment in which the answer ends",
     expects="a handshake, and a request",
 )
 async def takes_it_all(probe: Probe) -> None:
-    await probe.accept(Observer(probe), probe.greeting())
-    await is_of_use(probe)
+    everything = probe.bitfield(*range(probe.num_pieces))
+    await probe.accept(Observer(probe), probe.greeting(), everything, Unchoke())
+    await probe.handshake()
+    await probe.requested()
 
 
 def answer(

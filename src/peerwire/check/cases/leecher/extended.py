@@ -8,7 +8,7 @@ from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive
 from ...probe import BLOCK, Probe
 from ..extended import handshake_of
 from ..metadata import agreed, part
-from .steps import GRACE, interested
+from .steps import GRACE, interested, none_of
 
 __all__ = ["CASES"]
 
@@ -73,9 +73,7 @@ async def bears_the_unknown(probe: Probe) -> None:
 )
 async def not_without_the_bit(probe: Probe) -> None:
     await probe.open()
-    for message in await probe.quiet(1):
-        if isinstance(message, Extended):
-            raise Deviates(f"it says {message}")
+    none_of(await probe.quiet(1), Extended, why="without the bit of BEP 10")
 
 
 @CASES.case(

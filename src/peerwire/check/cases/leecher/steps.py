@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ....handshake import Reserved
     from ....messages import Message
 
-__all__ = ["GRACE", "asked", "interested", "met", "no_request", "one_piece", "spoil"]
+__all__ = ["GRACE", "asked", "interested", "met", "none_of", "one_piece", "spoil"]
 
 #: Between what crosses on the wire and what is said in spite of what was heard.
 GRACE = 0.5
@@ -76,15 +76,22 @@ async def interested(probe: Probe) -> None:
         raise Inconclusive(f"not asked: {error}") from error
 
 
-def no_request(messages: Iterable[Message]) -> None:
-    """Sees that there is no request among what was said by who is choked.
+def none_of(
+    messages: Iterable[Message], *kinds: type[Message], why: str = "while it is choked"
+) -> None:
+    """Sees that nothing was said that should not have been.
+
+    Args:
+        messages: What was said.
+        kinds: What of it should not have been.
+        why: Why not.
 
     Raises:
-        Deviates: There is one.
+        Deviates: Something was.
     """
-    for message in messages:
-        if isinstance(message, Request):
-            raise Deviates(f"it says {message} while it is choked")
+    said = [each for each in messages if isinstance(each, kinds)]
+    if said:
+        raise Deviates(f"it says {said[0]}, {why}")
 
 
 def spoil(piece: Piece) -> Piece:
