@@ -122,6 +122,12 @@ VIOLATIONS = [
         "BEP 10, handshake message",
     ),
     (
+        extended_wire,
+        Extended(0, b"le"),
+        "extended handshake: it is a dictionary, not list",
+        "BEP 10, handshake message",
+    ),
+    (
         lambda: extended_wire(Chat, strict=True),
         Extended(0, b"d4:reqqi-1ee"),
         "extended handshake: reqq: it is a number from 1 to 4294967295",

@@ -200,9 +200,11 @@ def test_what_is_not_bencode_or_too_much_of_it_is_an_error(payload, why):
         ExtendedHandshake.decode(payload)
 
 
-@pytest.mark.parametrize("payload", [b"i5e", b"4:spam", b"le"])
-def test_it_is_a_dictionary(payload):
-    with pytest.raises(ValueError, match="is a dictionary"):
+@pytest.mark.parametrize(
+    ("payload", "kind"), [(b"i5e", "int"), (b"4:spam", "bytes"), (b"le", "list")]
+)
+def test_it_is_a_dictionary(payload, kind):
+    with pytest.raises(ValueError, match=f"^it is a dictionary, not {kind}$"):
         ExtendedHandshake.decode(payload)
 
 

@@ -89,7 +89,7 @@ class ExtendedHandshake:
         """
         value = decode(payload, max_depth=MAX_DEPTH, max_items=MAX_ITEMS, strict=False)
         if not isinstance(value, dict):
-            raise ValueError("an extended handshake is a dictionary (BEP 10, handshake message)")
+            raise ValueError(f"it is a dictionary, not {type(value).__name__}")
         handshake = cls()
         for key, item in value.items():
             handshake._take(key, item)
