@@ -102,7 +102,8 @@ def leecher(name: str, case: Case, home: Path, jail: Path) -> Client:
         encryption = "prefer"
     if case.encrypted and name == "libtorrent":  # whose "prefer" is for who is known to speak it
         encryption = "plaintext" if case.id == "mse/leecher/5" else "require"
-    return clients.get(name, LEECHERS[name])(home, jail, encryption=encryption)
+    pex = case.id.startswith("bep11/")
+    return clients.get(name, LEECHERS[name])(home, jail, encryption=encryption, pex=pex)
 
 
 def begin(content: Path, folder: Path) -> None:

@@ -234,20 +234,26 @@ def refused(words: bytes) -> Ask:
 PATIENT: Final = 35.0
 
 _WRONG = (
-    ("The method that is chosen is one.", "chooses both methods", answer(select=3)),
-    ("The method that is chosen is one that was offered.", "chooses none", answer(select=0)),
-    ("The method that is chosen is one that was offered.", "chooses 0x80", answer(select=0x80)),
-    ("Pads have at most 512 bytes.", "answers with a pad of 8192 bytes", answer(pad=8192)),
+    (SHOULD, "The method that is chosen is one.", "chooses both methods", answer(select=3)),
+    (MUST, "The method that is chosen is one that was offered.", "chooses none", answer(select=0)),
     (
+        MUST,
+        "The method that is chosen is one that was offered.",
+        "chooses 0x80",
+        answer(select=0x80),
+    ),
+    (SHOULD, "Pads have at most 512 bytes.", "answers with a pad of 8192 bytes", answer(pad=8192)),
+    (
+        MUST,
         "The end of the padding is the verification, and comes within 512 bytes.",
         "answers with ones in place of the verification, and much more",
         answer(constant=b"\1" * 8) + bytes(NOISE),
     ),
 )
-for number, (rule, does, words) in enumerate(_WRONG, 8):
+for number, (level, rule, does, words) in enumerate(_WRONG, 8):
     CASES.case(
         number,
-        SHOULD if "Pads" in rule else MUST,
+        level,
         rule=rule,
         does=does,
         expects="the connection is closed",
