@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from peerwire.errors import EncryptionError
+from peerwire.handshake import PROTOCOL
 from peerwire.mse import CryptoMethod, Initiator
 from peerwire.rc4 import rc4
 
 BOTH = CryptoMethod.RC4 | CryptoMethod.PLAINTEXT
-
-#: Seconds after which it gives up.
-PATIENCE = 30
 
 
 class Padded(Initiator):
@@ -54,6 +50,8 @@ async def begin(
     again=False,
     forgets=False,
     waits=False,
+    careless=False,
+    hasty=False,
     wrongly=False,
 ):
     """Begins, and returns the handshake once it is done.
@@ -66,22 +64,26 @@ async def begin(
         again: Whether it is said after it, too.
         forgets: Whether what comes in the answer's segment is lost.
         waits: Whether a wrong answer is waited after.
+        careless: Whether it goes on after a wrong answer.
+        hasty: Whether it looks for a plain handshake in the answer.
         wrongly: Whether the payload is encrypted where it is not to be, and the other way round.
     """
     hello = connection.handshake()
     mse = kind(hello.info_hash, CryptoMethod(methods), hello.encode() if early else b"")
     connection.writer.write(mse.data_to_send())
-    async with asyncio.timeout(None if waits else PATIENCE):
-        while mse.method is None:
-            data = await connection.reader.read(1 << 16) or connection.gone()
-            try:
-                mse.receive_data(data)
-            except EncryptionError:
-                if not waits:
-                    raise
+    while mse.method is None:
+        data = await connection.reader.read(1 << 16) or connection.gone()
+        if hasty and data.startswith(PROTOCOL):
+            connection.gone()
+        try:
+            mse.receive_data(data)
+        except EncryptionError:
+            if careless:
+                connection.writer.write(b"more")
+            if careless or waits:
                 await connection.reader.read()
-                raise
-            connection.writer.write(mse.data_to_send())
+            raise
+        connection.writer.write(mse.data_to_send())
     connection.encrypt, connection.decrypt = mse.encryptor(), mse.decryptor()
     if wrongly:
         connection.encrypt = None if connection.encrypt else rc4(bytes(16))

@@ -47,6 +47,9 @@ BY_MAGNET: Final[dict[str, type[Client]]] = {
 #: What is asked of those who have some pieces already.
 BEGUN: Final = ("bep3/leecher/2",)
 
+#: What is asked about metadata of those who have it.
+HAS_METADATA: Final = ("bep9/leecher/9",)
+
 HOST: Final = "127.0.0.1"
 
 #: Clients that run side by side, unless told otherwise.
@@ -96,7 +99,8 @@ def leecher(name: str, case: Case, home: Path, jail: Path) -> Client:
 
     It connects in the clear where it can, but where it is encryption that is asked about.
     """
-    clients = BY_MAGNET if case.id.startswith("bep9/magnet/") else {}
+    wants_metadata = case.id.startswith("bep9/") and case.id not in HAS_METADATA
+    clients = BY_MAGNET if wants_metadata else {}
     encryption: Encryption = "off"
     if case.encrypted and name != "aria2":  # which begins so of its own, and then offers both
         encryption = "prefer"

@@ -53,7 +53,7 @@ def test_a_leecher_without_defects_passes(sample):
     assert told(run, *BAD) == {}
     assert run.count(Verdict.PASS) > 40
     assert {case.rpartition("/")[0] for case in told(run, Verdict.NOT_APPLICABLE)} == {
-        "bep9/magnet",
+        "bep9/leecher",
         "mse/leecher",
     }
     assert run.client == "a double 1.0"
@@ -62,7 +62,7 @@ def test_a_leecher_without_defects_passes(sample):
 def test_one_that_begins_with_encryption_passes(sample):
     run = asked(sample, LEECHER_CASES, encryption={})
     assert told(run, *BAD) == {}
-    assert set(told(run, Verdict.NOT_APPLICABLE)) == {f"bep9/magnet/{n}" for n in range(1, 5)}
+    assert set(told(run, Verdict.NOT_APPLICABLE)) == {f"bep9/leecher/{n}" for n in range(1, 5)}
     (line,) = {line for line in run.results[0].transcript if "encrypted" in line}
     assert line.endswith("encrypted, with rc4 from here on")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ....handshake import HANDSHAKE_LENGTH
+from ....handshake import HANDSHAKE_LENGTH, Reserved
 from ....messages import Interested, Unchoke
 from ....mse import KEY_LENGTH, MAX_PAD, CryptoMethod, Responder, SkeyTable
 from ...case import INFO, MUST, SHOULD, Cases, Deviates, NotApplicable
@@ -218,20 +218,35 @@ def answer(
     return constant + select.to_bytes(4) + pad.to_bytes(2) + bytes(room)
 
 
-def refused(words: bytes) -> Ask:
-    """Returns what answers with something that is wrong, and sees that the leecher closes."""
+async def goes_on(probe: Probe) -> str | None:
+    """Sees that the leecher says no more after what is wrong, and returns whether it waits.
 
-    async def ask(probe: Probe) -> None:
+    To close at once is optional: it may wait, so as not to be recognized by when it closes.
+
+    Raises:
+        Deviates: It says something.
+    """
+    before, probe.opaque = probe.received, True
+    try:
+        await probe.closes()
+    except Deviates:
+        if probe.received > before:
+            raise Deviates(f"it goes on, with {probe.received - before} bytes more") from None
+        return "it says nothing more, and waits"
+    return None
+
+
+def refused(words: bytes) -> Ask:
+    """Returns what answers with something that is wrong, and sees that the leecher minds."""
+
+    async def ask(probe: Probe) -> str | None:
         await probe.accept(Twisted(probe, words))
-        probe.opaque = True
-        probe.say(probe.greeting())
-        await probe.closes(within=PATIENT)
+        everything = probe.bitfield(*range(probe.num_pieces))
+        probe.say(probe.greeting(Reserved.FAST | Reserved.EXTENSION), everything, Unchoke())
+        return await goes_on(probe)
 
     return ask
 
-
-#: Seconds in which a leecher has given up an encrypted handshake that does not end.
-PATIENT: Final = 35.0
 
 _WRONG = (
     (SHOULD, "The method that is chosen is one.", "chooses both methods", answer(select=3)),
@@ -256,7 +271,7 @@ for number, (level, rule, does, words) in enumerate(_WRONG, 8):
         level,
         rule=rule,
         does=does,
-        expects="the connection is closed",
+        expects="the end of the connection, or at least no more of it",
     )(refused(words))
 
 
@@ -265,12 +280,12 @@ for number, (level, rule, does, words) in enumerate(_WRONG, 8):
     SHOULD,
     rule="A public key of 0, 1 or P - 1 makes every secret known, and is refused.",
     does="answers with the public key 1",
-    expects="the connection is closed",
+    expects="the end of the connection, or at least no more of it",
 )
-async def refuses_a_known_secret(probe: Probe) -> None:
+async def refuses_a_known_secret(probe: Probe) -> str | None:
     await begun(probe)
-    probe.write((1).to_bytes(KEY_LENGTH) + bytes(NOISE))
-    await probe.closes(within=PATIENT)
+    probe.write((1).to_bytes(KEY_LENGTH))
+    return await goes_on(probe)
 
 
 @CASES.case(
@@ -278,24 +293,20 @@ async def refuses_a_known_secret(probe: Probe) -> None:
     INFO,
     rule="Who does not speak encryption answers a key with nothing or a plain handshake.",
     does="answers with a plain handshake",
-    expects="the end of the connection",
+    expects="the end of the connection, or nothing",
 )
-async def meets_a_plain_peer(probe: Probe) -> str:
+async def meets_a_plain_peer(probe: Probe) -> str | None:
     await begun(probe)
     probe.say(probe.greeting())
-    try:
-        await probe.closes(within=PATIENT)
-    except Deviates:
-        return "it waits"
-    return "it closes the connection"
+    return await goes_on(probe) or "it closes the connection"
 
 
 async def begun(probe: Probe) -> None:
-    """Sees that the leecher begins with encryption.
+    """Hears the leecher's key and its pad.
 
     Raises:
-        NotApplicable: It does not.
+        NotApplicable: It does not begin with encryption.
     """
     if await probe.in_the_clear():
         raise NotApplicable("it does not begin with an encrypted handshake")
-    probe.opaque = True
+    await probe.bytes_heard(KEY_LENGTH + MAX_PAD, GRACE)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ....bencode import encode
 from ....messages import Extended, NotInterested, Request, Unchoke
 from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive
-from ...probe import BLOCK, Probe
 from ..extended import handshake_of
-from ..metadata import agreed, part
 from .steps import GRACE, interested, none_of
+
+if TYPE_CHECKING:
+    from ...probe import Probe
 
 __all__ = ["CASES"]
 
 CASES = Cases("bep10/leecher", "BEP 10, handshake message")
-SERVED = Cases("bep9/leecher", "BEP 9, extension message")
 PEX = Cases("bep11/leecher", "BEP 11")
 UPLOAD_ONLY = Cases("bep21/leecher", "BEP 21, extension header")
 LOST = Cases("bep54/leecher", "BEP 54")
@@ -118,19 +120,6 @@ async def bears(probe: Probe) -> str:
     return "it ignores it"
 
 
-@SERVED.case(
-    1,
-    MUST,
-    rule="Who tells a metadata_size serves the metadata: its pieces make up the info dictionary.",
-    does="asks for the first piece of the metadata",
-    expects="that piece, whose bytes are those of the .torrent",
-)
-async def serves_metadata(probe: Probe) -> None:
-    number, info = await agreed(probe)
-    if await part(probe, number, 0, info) != info[:BLOCK]:
-        raise Deviates("it serves something else")
-
-
 @PEX.case(
     1,
     SHOULD,
@@ -178,4 +167,4 @@ async def wants_it_no_more(probe: Probe) -> None:
         raise Deviates(f"it says {said}, which we have no more")
 
 
-CASES += [*SERVED, *PEX, *UPLOAD_ONLY, *LOST]
+CASES += [*PEX, *UPLOAD_ONLY, *LOST]

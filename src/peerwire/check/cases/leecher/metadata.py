@@ -1,4 +1,4 @@
-"""The metadata, of the side that has a magnet link only (BEP 9)."""
+"""The metadata, of the side that downloads: mostly of one that has a magnet link only (BEP 9)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ....messages import Extended, Interested, Request
 from ...case import INFO, MUST, Cases, Deviates, NotApplicable
 from ...probe import BLOCK
 from ..extended import OURS
-from ..metadata import DATA, REJECT, REQUEST
+from ..metadata import DATA, REJECT, REQUEST, agreed, part
 from .steps import none_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-CASES = Cases("bep9/magnet", "BEP 9, extension message")
+CASES = Cases("bep9/leecher", "BEP 9, extension message")
 
 
 async def wanted(probe: Probe, size: int | None = None) -> int:
@@ -191,3 +191,16 @@ for number, size in enumerate((0, -1, 2**31 - 1, 2**63), 5):
         does=f"says a metadata_size of {size}",
         expects="no request, or the end of the connection",
     )(of_no_length)
+
+
+@CASES.case(
+    9,
+    MUST,
+    rule="Who tells a metadata_size serves the metadata: its pieces make up the info dictionary.",
+    does="asks for the first piece of the metadata",
+    expects="that piece, whose bytes are those of the .torrent",
+)
+async def serves_metadata(probe: Probe) -> None:
+    number, info = await agreed(probe)
+    if await part(probe, number, 0, info) != info[:BLOCK]:
+        raise Deviates("it serves something else")
