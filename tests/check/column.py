@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from peerwire.check import LEECHER_CASES, SEED_CASES, Verdict
 from peerwire.check.report import Report
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from peerwire.check import Case
 
 __all__ = ["Column", "chosen"]
+
+#: Verdicts that tell nothing of the client.
+UNTOLD: Final = {str(Verdict.NOT_APPLICABLE), str(Verdict.INCONCLUSIVE)}
 
 
 def chosen(cases: Iterable[Case], only: Sequence[str], *, slow: bool) -> list[Case]:
@@ -50,7 +53,8 @@ class Column:
     def take(self, records: Iterable[Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
         """Takes in what came of asking it with one torrent.
 
-        What was not applicable may be so with another torrent; what was told once stays.
+        What was not applicable may be so with another torrent, and what was inconclusive may be
+        told when the client is less busy. What was told once stays.
         """
         for record in records:
             if not self._told(record["id"]):
@@ -58,7 +62,7 @@ class Column:
         self.gone += [each for each in gone if each not in self.gone]
 
     def left(self, cases: Iterable[Case]) -> list[Case]:
-        """Returns those that are not asked yet, or were not applicable."""
+        """Returns those of which nothing is told yet."""
         return [case for case in cases if not self._told(case.id)]
 
     def report(self) -> Report:
@@ -81,4 +85,4 @@ class Column:
 
     def _told(self, key: str) -> bool:
         known = self.records.get(key)
-        return known is not None and known["verdict"] != str(Verdict.NOT_APPLICABLE)
+        return known is not None and known["verdict"] not in UNTOLD

@@ -54,6 +54,15 @@ def test_what_was_not_applicable_may_be_so_with_another_torrent():
     assert column.told() == "2 cases: 1 pass, 1 fail"
 
 
+def test_what_was_inconclusive_is_asked_again():
+    column = Column("somebody 1")
+    column.take([record(CASE, Verdict.INCONCLUSIVE, "no handshake")])
+    assert column.left([CASE]) == [CASE]
+    column.take([record(CASE, Verdict.PASS)])
+    assert column.left([CASE]) == []
+    assert column.told() == "1 cases: 1 pass"
+
+
 def test_what_is_never_applicable_says_so_of_the_last_torrent():
     column = Column("somebody 1")
     for why in ("the torrent is of v1", "it does not serve v2"):
