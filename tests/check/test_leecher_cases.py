@@ -151,6 +151,7 @@ BY_MAGNET = [
     (4, None, INFO, "1 requests, and the connection goes on"),
     (4, Defect.INSISTS, INFO, "1000 requests"),
     *[(number, None, INFO, "it does not ask for it") for number in (5, 6, 7, 8)],
+    (5, Defect.SPEAKS_BEP_3, NOT_APPLICABLE, "BEP 10"),
     *[(number, Defect.DIES_OF_SIZE, INFO, "it asks for it") for number in (7, 8)],
 ]
 

@@ -29,7 +29,8 @@ async def wanted(probe: Probe, size: int | None = None) -> int:
         size: What is said to be its length; None for that.
 
     Raises:
-        NotApplicable: The leecher does not ask for it.
+        Unwanted: The leecher does not ask for it.
+        NotApplicable: It can't.
         Deviates: It asks wrongly.
     """
     length = len(info(probe)) if size is None else size
@@ -38,7 +39,11 @@ async def wanted(probe: Probe, size: int | None = None) -> int:
     try:
         return await next_wanted(probe)
     except NotHeard as error:
-        raise NotApplicable("it does not ask for metadata: it may have it") from error
+        raise Unwanted("it does not ask for metadata: it may have it") from error
+
+
+class Unwanted(NotApplicable):
+    """The leecher does not ask for metadata."""
 
 
 class NotHeard(Deviates):
@@ -179,7 +184,7 @@ for number, size in enumerate((0, -1, 2**31 - 1, 2**63), 5):
     async def of_no_length(probe: Probe, size: int = size) -> str:
         try:
             await wanted(probe, size)
-        except NotApplicable:
+        except Unwanted:
             return probe.ended or "it does not ask for it"
         return "it asks for it"
 
