@@ -51,15 +51,23 @@ not_applicable("bep10/handshake/3", saying="'m' is no dictionary")(introduces_it
 lax("bep10/handshake/4", saying="it says unchoke before it")(
     says_first(Unchoke(), Extended(0, b"de"))
 )
+lax("bep10/handshake/4", saying="before it")(says_first(Extended(6, b"de"), Extended(0, b"de")))
+fails("bep10/handshake/1", saying="no dictionary")(
+    says_first(Extended(6, b"de"), Extended(0, b"le"))
+)
 passes("bep10/handshake/4")(says_first(KeepAlive(), Extended(0, b"de")))
 lax("bep10/handshake/5", saying="it is b'\\xff'")(introduces_itself(v=b"\xff"))
 lax("bep10/handshake/5", saying="it is 5")(introduces_itself(v=5))
 passes("bep10/handshake/5", saying="it is double")(Session)
 lax("bep10/handshake/6", saying="it is 0")(introduces_itself(reqq=0))
 lax("bep10/handshake/6", saying="it is b'x'")(introduces_itself(reqq="x"))
-passes("bep10/handshake/6", saying="it is 250")(Session)
+lax("bep10/handshake/6", saying="it is 2147483649")(introduces_itself(reqq=2**31 + 1))
+passes("bep10/handshake/6", saying="it is 1")(introduces_itself(reqq=1))
+passes("bep10/handshake/6", saying="it is 2147483648")(introduces_itself(reqq=2**31))
 lax("bep10/handshake/7", saying="it is 65536")(introduces_itself(p=65536))
-passes("bep10/handshake/7", saying="it is 6881")(introduces_itself(p=6881))
+lax("bep10/handshake/7", saying="it is 0")(introduces_itself(p=0))
+passes("bep10/handshake/7", saying="it is 1")(introduces_itself(p=1))
+passes("bep10/handshake/7", saying="it is 65535")(introduces_itself(p=65535))
 lax("bep10/handshake/8", saying="it is b'123'")(introduces_itself(yourip=b"123"))
 lax("bep10/handshake/8", saying="it is 5")(introduces_itself(yourip=5))
 lax("bep10/handshake/8", saying="it is b'")(introduces_itself(yourip=b"127.0.0.1"))
@@ -239,6 +247,13 @@ for payload, saying in (
     fails("bep11/pex/5", saying=saying)(tells_of(payload))
 passes("bep11/pex/5", saying="1 added, 1 dropped")(
     tells_of(pex(added=FOUR, added_f=b"\0", dropped=OTHER))
+)
+passes("bep11/pex/5", saying="2 added, 2 dropped")(
+    tells_of(
+        pex(
+            added=FOUR, added_f=b"\0", dropped=OTHER, added6=SIX, added6_f=b"\0", dropped6=SIX[::-1]
+        )
+    )
 )
 
 

@@ -86,6 +86,15 @@ class MessagesInOne(Session):
         self.expect(not self.framing.held)
 
 
+@fails("bep3/messages/2", saying="no piece or reject within 12 s")
+class ForgetsParts(Session):
+    """It forgets the part of a message that is at the end of a segment."""
+
+    def segment(self, data):
+        super().segment(data)
+        self.framing = Framing(1 << 17)
+
+
 @fails("bep3/messages/3", "bep3/request/2", saying="no piece or reject within 12 s")
 class FirstOfSegment(Session):
     """It forgets all but the first message of a segment."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 
 from peerwire import (
+    AllowedFast,
     Bitfield,
     Choke,
     Handshake,
@@ -14,6 +15,7 @@ from peerwire import (
     Interested,
     KeepAlive,
     NotInterested,
+    Request,
     Reserved,
     Unchoke,
 )
@@ -91,8 +93,28 @@ class FearsBits(Session):
         self.expect(self.theirs.reserved in self.reserved)
 
 
+@fails("bep3/handshake/6", saying="no handshake within 12 s")
+class IgnoresBits(Session):
+    """It does not answer to reserved bits that it does not know."""
+
+    def hear_handshake(self, data):
+        super().hear_handshake(data)
+        if self.theirs.reserved not in self.reserved:
+            self.say = lambda *_: None
+
+
+@fails("bep3/handshake/7", "bep3/handshake/10", saying="no handshake within 12 s")
+@inconclusive("bep3/handshake/6", saying="no handshake within 12 s")
+@notes("bep3/handshake/13", saying="no handshake within 12 s")
+class SaysNothingAtAll(Session):
+    """It listens, and says nothing."""
+
+    def say(self, *said):
+        pass
+
+
 @fails("bep3/handshake/7", saying="the connection was")
-@inconclusive("bep3/handshake/3", "bep3/handshake/15", saying="the connection was")
+@inconclusive(*(f"bep3/handshake/{n}" for n in (3, 4, 5, 6, 15)), saying="the connection was")
 class NeedsBits(Session):
     """It serves nobody who speaks BEP 3 alone."""
 
@@ -107,6 +129,16 @@ class SaysMore(Session):
 
     def having(self):
         return [*super().having(), HaveAll()]
+
+
+@fails("bep3/handshake/8", saying="it says allowed fast")
+class SaysMoreLater(Session):
+    """With 'unchoke' it says BEP 6 to those who don't speak it."""
+
+    def take(self, message):
+        super().take(message)
+        if isinstance(message, Interested):
+            self.say(AllowedFast(0))
 
 
 @fails("bep3/handshake/9", saying="the connection was")
@@ -134,6 +166,17 @@ class LongHandshake(Session):
 
     def greeting(self):
         return super().greeting() + b"\xff"
+
+
+@fails("bep3/handshake/12", saying="can't be read")
+class MumblesLater(Session):
+    """What it says to who is interested is no message."""
+
+    def opening(self):
+        return []
+
+    def take(self, message):
+        self.say(b"\xff" * 4)
 
 
 @notes("bep3/handshake/13", saying="before it has the peer id")
@@ -164,6 +207,25 @@ class KnowsItself(Session):
         self.expect(self.theirs.peer_id != PEER_ID)
 
 
+@notes("bep3/handshake/15", saying="ends a connection to itself")
+class KnowsItselfLater(Session):
+    """It closes a connection to itself after it has answered."""
+
+    def opening(self):
+        self.expect(self.theirs.peer_id != PEER_ID)
+        return []
+
+
+@notes("bep3/handshake/15", saying="it does not answer itself")
+class IgnoresItself(Session):
+    """It says nothing to itself."""
+
+    def hear_handshake(self, data):
+        super().hear_handshake(data)
+        if self.theirs.peer_id == PEER_ID:
+            self.say = lambda *_: None
+
+
 @notes("bep3/handshake/15", saying="another on each connection")
 class NewIds(Session):
     """It has another peer id on each connection."""
@@ -192,6 +254,8 @@ class SaysHave(Session):
 
 fails("bep3/bitfield/1", saying="unchoke before it")(says_first(Unchoke(), Bitfield(b"\xff\xe0")))
 fails("bep3/bitfield/2", saying="3 bytes for 11 pieces")(says_first(Bitfield(bytes(3))))
+fails("bep3/bitfield/3", saying="1 of them")(says_first(Bitfield(b"\xff\xf0")))
+passes("bep3/bitfield/4", saying="it tells of 11 of 11 pieces")(says_first(Bitfield(b"\xff\xf0")))
 fails("bep3/bitfield/3", saying="1 of them")(says_first(Bitfield(b"\xff\xe1")))
 fails("bep3/bitfield/4", saying="it tells of no piece")(says_first())
 not_applicable("bep3/interest/1", saying="no seed")(says_first())
@@ -200,6 +264,39 @@ lax("bep3/bitfield/5", saying="it says have 11, of 11 pieces")(says_first(Have(1
 fails("bep3/interest/1", saying="it says interested")(
     says_first(Bitfield(b"\xff\xe0"), Interested())
 )
+
+
+@passes(*(f"bep3/bitfield/{n}" for n in (1, 2, 3, 4)), "bep3/interest/1")
+@lax("bep3/messages/6", saying="it is silent for 135 s")
+class TakesItsTime(Session):
+    """It says what it has a while after the handshake, and no keep-alives."""
+
+    def opening(self):
+        return []
+
+    async def chores(self):
+        await asyncio.sleep(0.3)
+        self.say(Bitfield(self.bits()))
+
+
+@fails("bep3/interest/1", saying="it says interested")
+class WantsWhatIsOffered(Session):
+    """It is interested in pieces that it has."""
+
+    def take(self, message):
+        super().take(message)
+        if isinstance(message, Have):
+            self.say(Interested())
+
+
+@fails("bep3/interest/1", saying="it says request")
+class AsksUnchoked(Session):
+    """It asks for pieces that it has."""
+
+    def take(self, message):
+        super().take(message)
+        if isinstance(message, Unchoke):
+            self.say(Request(0, 0, 1))
 
 
 @fails("bep3/bitfield/4", saying="does not have the piece's hash")
@@ -246,6 +343,18 @@ class InterestOnce(Session):
         super().take(message)
 
 
+@passes("bep3/interest/3")
+class ChokesTheUninterested(Session):
+    """It chokes who is not interested any more."""
+
+    def take(self, message):
+        super().take(message)
+        if isinstance(message, NotInterested):
+            self.choking = True
+            self.say(Choke())
+
+
+@passes("bep3/messages/2", "bep3/handshake/10", "bep3/choke/1")
 @notes("bep3/interest/4", saying="unchoked after 10.")
 class UnchokesInRounds(Session):
     """It unchokes every ten seconds."""
@@ -309,6 +418,23 @@ fails("bep3/interest/3", saying="the connection was")(closes_at(NotInterested))
 fails("bep3/bitfield/6", saying="the connection was")(closes_at(Interested))
 fails("bep3/bitfield/7", "bep6/have/3", saying="the connection was")(closes_at(Bitfield))
 fails("bep3/have/1", "bep3/have/2", saying="the connection was")(closes_at(Have))
-not_applicable("bep6/have/1", "bep6/allowed/1", "bep10/handshake/1", saying="the bit of BEP")(
-    type("Plain", (Session,), {"reserved": Reserved(0)})
+
+FAST = {"have": 4, "answer": 4, "reject": 5, "allowed": 7, "lengths": 5}
+EXTENDED = {
+    "bep10/handshake": 19,
+    "bep10/messages": 2,
+    "bep9/metadata": 11,
+    "bep11/pex": 8,
+    "bep21/upload-only": 2,
+    "bep54/donthave": 4,
+}
+
+
+@not_applicable(
+    *(f"bep6/{group}/{n}" for group, last in FAST.items() for n in range(1, last + 1)),
+    *(f"{group}/{n}" for group, last in EXTENDED.items() for n in range(1, last + 1)),
 )
+class Plain(Session):
+    """It speaks BEP 3 and nothing else."""
+
+    reserved = Reserved(0)

@@ -19,7 +19,11 @@ def place(asked: Request) -> tuple[int, int]:
     return asked.index, asked.begin
 
 
-async def what_becomes_of(probe: Probe, asked: Request, within: float = 2.0) -> str:
+#: Seconds in which a request that can't be served is rejected, or the connection closed.
+DECIDED = 2.0
+
+
+async def what_becomes_of(probe: Probe, asked: Request) -> str:
     """Says a request and tells what becomes of it.
 
     Raises:
@@ -27,7 +31,7 @@ async def what_becomes_of(probe: Probe, asked: Request, within: float = 2.0) -> 
     """
     probe.say(asked)
     try:
-        came: Piece | Reject = await probe.wait_for((Piece, Reject), within=within)
+        came: Piece | Reject = await probe.wait_for((Piece, Reject), within=DECIDED)
     except Closed:
         return "closed"
     except Silent:
@@ -38,6 +42,18 @@ async def what_becomes_of(probe: Probe, asked: Request, within: float = 2.0) -> 
     if found != (asked.index, asked.begin, asked.length):
         raise Deviates(f"{asked} is answered with {came}")
     return "served"
+
+
+async def not_served(probe: Probe, asked: Request) -> str:
+    """Says a request for what there is not, and tells what becomes of it.
+
+    Raises:
+        Deviates: It is served.
+    """
+    became = await what_becomes_of(probe, asked)
+    if became == "served":
+        raise Deviates(f"it serves what there is not: {asked}")
+    return became
 
 
 # Choking
@@ -197,10 +213,7 @@ async def of_a_byte(probe: Probe) -> None:
 )
 async def of_no_piece(probe: Probe) -> str:
     await probe.ready()
-    became = await what_becomes_of(probe, Request(probe.num_pieces, 0, BLOCK))
-    if became == "served":
-        raise Deviates("it serves a piece that there is not")
-    return became
+    return await not_served(probe, Request(probe.num_pieces, 0, BLOCK))
 
 
 @REQUESTS.case(
@@ -213,10 +226,7 @@ async def of_no_piece(probe: Probe) -> str:
 async def past_the_end(probe: Probe) -> str:
     await probe.ready()
     asked = Request(probe.last, probe.subject.piece_size(probe.last), BLOCK)
-    became = await what_becomes_of(probe, asked)
-    if became == "served":
-        raise Deviates("it serves what is not in the piece")
-    return became
+    return await not_served(probe, asked)
 
 
 @REQUESTS.case(
@@ -229,10 +239,7 @@ async def past_the_end(probe: Probe) -> str:
 async def across_the_end(probe: Probe) -> str:
     await probe.ready()
     asked = Request(probe.last, probe.subject.piece_size(probe.last) - 1, BLOCK)
-    became = await what_becomes_of(probe, asked)
-    if became == "served":
-        raise Deviates("it serves what is not in the piece")
-    return became
+    return await not_served(probe, asked)
 
 
 @REQUESTS.case(
@@ -244,10 +251,7 @@ async def across_the_end(probe: Probe) -> str:
 )
 async def with_an_overflow(probe: Probe) -> str:
     await probe.ready()
-    became = await what_becomes_of(probe, Request(0, 2**32 - 1, BLOCK))
-    if became == "served":
-        raise Deviates("it serves what is not in the piece")
-    return became
+    return await not_served(probe, Request(0, 2**32 - 1, BLOCK))
 
 
 @REQUESTS.case(
@@ -259,7 +263,7 @@ async def with_an_overflow(probe: Probe) -> str:
 )
 async def of_gigabytes(probe: Probe) -> str:
     await probe.ready()
-    return await what_becomes_of(probe, Request(0, 0, 2**31 - 1))
+    return await not_served(probe, Request(0, 0, 2**31 - 1))
 
 
 @REQUESTS.case(

@@ -250,14 +250,18 @@ async def its_own_peer_id(probe: Probe) -> str:
         assert other.theirs is not None
         probe.say(Handshake(probe.info_hash, other.theirs.peer_id))
     try:
-        await probe.handshake()
+        heard = await probe.handshake()
+    except Closed:
+        return "it ends a connection to itself"
+    except Silent:
+        return "it does not answer itself"
+    try:
         await probe.hear(1)
     except Closed:
         return "it ends a connection to itself"
     except Silent:
         pass
-    assert probe.theirs is not None
-    if probe.theirs.peer_id != other.theirs.peer_id:
+    if heard.peer_id != other.theirs.peer_id:
         return "its peer id is another on each connection"
     return "it does not know itself"
 
