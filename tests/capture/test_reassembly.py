@@ -1,7 +1,10 @@
 """Segments in any order, any number of times, cut in any way, are one stream."""
 
+import sys
+import tracemalloc
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -115,3 +118,87 @@ def test_a_hole_that_was_not_acknowledged_is_waited_for():
     for number in range(1, 100):
         assert direction.receive(10 * number, b"x" * 10) == []
     assert direction.receive(0, b"y" * 10)[0] == b"y" * 10
+
+
+# What a capture can make us do
+
+
+def again(count):
+    """Single bytes behind a hole, then packets of all of them, captured up to their headers."""
+    direction = Reassembly()
+    direction.begin(0)
+    for number in range(count):
+        yield direction.receive(1 + number, b"x")
+    for _ in range(count):
+        yield direction.receive(1, b"", count)
+    yield direction.flush()
+
+
+def with_holes(numbers, *, acknowledged=False, **options):
+    """Single bytes, each with a hole before it."""
+    direction = Reassembly(**options)
+    direction.begin(0)
+    for number in numbers:
+        yield direction.receive(2 * number + 1, b"x")
+        if acknowledged:
+            yield direction.acknowledge(2 * number + 2)
+    yield direction.flush()
+
+
+def filled(count):
+    """And packets that fill a few of the holes each."""
+    direction = Reassembly()
+    direction.begin(0)
+    for number in range(count):
+        yield direction.receive(2 * number + 1, b"x")
+    for number in reversed(range(0, count, 5)):
+        yield direction.receive(2 * number, b"y" * 10)
+    yield direction.flush()
+
+
+def operations(parts):
+    """How many functions are called, and how much is told."""
+    count = told = 0
+
+    def profile(_frame, event, _arg):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        for some in parts:
+            told += len(some)
+    finally:
+        sys.setprofile(None)
+    return count, told
+
+
+@pytest.mark.parametrize(
+    "capture",
+    [
+        lambda count: with_holes(range(count)),
+        lambda count: with_holes(reversed(range(count))),
+        lambda count: with_holes(range(count), acknowledged=True),
+        lambda count: with_holes(range(count), max_held=4000),
+        filled,
+        again,
+    ],
+    ids=["holes", "from the end", "acknowledged", "beyond the bound", "filled", "again"],
+)
+def test_the_cost_is_linear(capture):
+    once, told = operations(capture(300))
+    tenfold, told_tenfold = operations(capture(3000))
+    assert told >= 300
+    assert told_tenfold >= 9 * told
+    assert tenfold <= 11 * once  # the square would be a hundred times
+
+
+def test_what_has_been_told_is_forgotten():
+    tracemalloc.start()
+    try:
+        for parts in with_holes(range(20_000), max_held=4000):
+            del parts
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < peak < 100_000

@@ -8,8 +8,9 @@ captured it will not be; and what waits behind a hole is bounded.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Final, NamedTuple, TypeAlias
 
 __all__ = ["Gap", "Part", "Reassembly"]
@@ -46,6 +47,36 @@ class _Waiting(NamedTuple):
     data: bytes | None
 
 
+class _Ranges:
+    """Ranges of positions, none of which touches another.
+
+    They are kept as their edges in ascending order: where the first begins, where it ends, where
+    the next begins. To add one costs as much as there are holes in it, and then they are gone.
+    """
+
+    def __init__(self) -> None:
+        self._edges: list[int] = []
+
+    def add(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Adds a range that is not empty, and returns what of it is new."""
+        edges = self._edges
+        first, last = bisect_left(edges, start), bisect_right(edges, end)
+        # Behind an even number of edges all ranges have ended: there it has an edge of its own.
+        begin = [] if first % 2 else [start]
+        stop = [] if last % 2 else [end]
+        bounds = [*begin, *edges[first:last], *stop]
+        edges[first:last] = begin + stop
+        return [(a, b) for a, b in zip(bounds[::2], bounds[1::2], strict=True) if a < b]
+
+    def forget(self, position: int, keep: int) -> None:
+        """Forgets what ends at a position or before it, where no more than so many begin behind it.
+
+        Done once that is half of the list: what is taken from its front moves all the rest.
+        """
+        if len(self._edges) > 4 * keep:
+            del self._edges[: bisect_right(self._edges, position)]
+
+
 class Reassembly:
     """One direction of a TCP connection.
 
@@ -65,7 +96,8 @@ class Reassembly:
         self.position = 0
         self.origin: int | None = None
         self._max_held = max_held
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Waiting] = []  # a heap; no two of them overlap
+        self._seen = _Ranges()  # of all that waits, and of some that did
         self._acknowledged = 0
         self._patience = PATIENCE
 
@@ -99,7 +131,8 @@ class Reassembly:
         self._insert(start, middle, data)
         if length is not None and length > len(data):
             self._insert(middle, start + length, None)
-        self._patience -= 1
+        if self._waiting:
+            self._patience -= 1
         return self._take()
 
     def acknowledge(self, ack: int) -> list[Part]:
@@ -111,35 +144,29 @@ class Reassembly:
 
     def flush(self) -> list[Part]:
         """Gives up all holes and returns what waited behind them."""
-        parts = self._in_order()
-        while self._waiting:
-            parts += self._skip()
-        return parts
+        return self._take(all_holes=True)
 
     def _insert(self, start: int, end: int, data: bytes | None) -> None:
         """Lets what of it is new wait."""
-        at = max(start, self.position)
-        waiting = self._waiting
-        index = bisect_left(waiting, at, key=lambda piece: piece.start)
-        if index:
-            at = max(at, waiting[index - 1].end)
-        while at < end:
-            following = waiting[index] if index < len(waiting) else None
-            stop = end if following is None else min(end, following.start)
-            if at < stop:
-                part = None if data is None else data[at - start : stop - start]
-                waiting.insert(index, _Waiting(at, stop, part))
-                self.held += _cost(waiting[index])
-                index += 1
-            if following is None:
-                return
-            at = max(at, following.end)
-            index += 1
+        begin = max(start, self.position)
+        for at, stop in self._seen.add(begin, end) if begin < end else ():
+            piece = _Waiting(at, stop, None if data is None else data[at - start : stop - start])
+            heappush(self._waiting, piece)
+            self.held += _cost(piece)
 
-    def _take(self) -> list[Part]:
-        parts = self._in_order()
-        while self._waiting and self._is_lost():
-            parts += self._skip()
+    def _take(self, *, all_holes: bool = False) -> list[Part]:
+        """Takes out what waits no more: there is no hole before it, or it is given up."""
+        parts: list[Part] = []
+        waiting = self._waiting
+        while waiting and (all_holes or waiting[0].start == self.position or self._is_lost()):
+            piece = heappop(waiting)
+            if piece.start > self.position:
+                parts.append(Gap(piece.start - self.position))
+            parts.append(Gap(piece.end - piece.start) if piece.data is None else piece.data)
+            self.position = piece.end
+            self.held -= _cost(piece)
+            self._patience = PATIENCE
+        self._seen.forget(self.position, keep=len(waiting))
         return parts
 
     def _is_lost(self) -> bool:
@@ -147,28 +174,6 @@ class Reassembly:
         if self.held > self._max_held:
             return True
         return self._patience <= 0 and self._acknowledged >= self._waiting[0].start
-
-    def _skip(self) -> list[Part]:
-        hole = Gap(self._waiting[0].start - self.position)
-        self.position = self._waiting[0].start
-        return [hole, *self._in_order()]
-
-    def _in_order(self) -> list[Part]:
-        """Takes out what waits no more, as there is no hole before it."""
-        parts: list[Part] = []
-        count = 0
-        for count, piece in enumerate(self._waiting):  # noqa: B007
-            if piece.start != self.position:
-                break
-            parts.append(Gap(piece.end - piece.start) if piece.data is None else piece.data)
-            self.position = piece.end
-            self.held -= _cost(piece)
-        else:
-            count = len(self._waiting)
-        del self._waiting[:count]
-        if parts or not self._waiting:
-            self._patience = PATIENCE
-        return parts
 
 
 def _cost(piece: _Waiting) -> int:
