@@ -227,6 +227,44 @@ async def test_a_peer_that_comes_back_deaf_is_gone(sample):
 
 
 @at_once
+async def test_one_that_came_too_late_to_be_asked_is_asked_once_it_is_back(sample):
+    """The kernel took its connection, and the peer died before it said anything."""
+    noticed = asyncio.Event()
+    late = Cases("xx/late", "xx")
+
+    @late.case(1, MUST, rule="r.", does="d", expects="e")
+    async def crash(probe):
+        await probe.ready()
+        probe.say(Unknown(99, b""))
+        await probe.closes()
+
+    @late.case(2, MUST, rule="r.", does="d", expects="e")
+    async def after(probe):
+        await probe.open()
+
+    async with Slow.running(sample.meta, sample.content, Crashes) as double:
+
+        async def dial(*where):
+            dials.append(where)
+            number = len(dials)
+            try:
+                made = await double.dialled(*where)
+            except ConnectionRefusedError:
+                noticed.set()
+                raise
+            if number == 3:  # of the second case
+                await noticed.wait()
+            return made
+
+        dials = []
+        runner = Runner("127.0.0.1", double.port, sample.subject, jobs=2)
+        with mock.patch.object(runner_module, "dial", dial):
+            run = await runner.ask(late)
+    assert run.gone == ["xx/late/1"]
+    assert verdicts(run) == ["fail", "pass"]
+
+
+@at_once
 async def test_one_that_is_asked_alone_is_named_at_once(sample):
     run, _ = await ask(sample, Returning, crowd("crash", "later"), jobs=1)
     assert run.gone == ["xx/crowd/1"]

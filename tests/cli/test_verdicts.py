@@ -96,6 +96,10 @@ def test_many_that_were_not_asked_for_one_reason_share_a_line(capsys):
         "  inconclusive bep3/handshake/1 and 3 more: not asked: so",
         "  inconclusive bep3/handshake/5: other",
     ]
+    out = told(capsys, *what[:3]).out
+    assert out.splitlines()[-1] == (
+        "  inconclusive bep3/handshake/1, bep3/handshake/2, bep3/handshake/3: not asked: so"
+    )
 
 
 @pytest.mark.parametrize("words", HINTS)
@@ -103,6 +107,7 @@ def test_why_most_could_not_be_asked(capsys, words):
     reason = (Verdict.INCONCLUSIVE, f"not asked: {words} 13 s")
     assert told(capsys, reason, reason, (Verdict.PASS, "")).err == f"hint: {HINTS[words]}\n"
     assert told(capsys, reason, (Verdict.FAIL, ""), (Verdict.PASS, "")).err == ""
+    assert told(capsys, reason, gone=["bep3/handshake/1"]).err == ""
 
 
 def test_a_peer_that_crashed(capsys):

@@ -188,7 +188,7 @@ class Runner:
             await self._find_out()
 
     async def _ask(self, case: Case) -> bool:
-        """Asks one thing; returns False if the peer was gone before."""
+        """Asks one thing; returns False if the peer was gone before, or as good as."""
         started = self._now
         probe = await self._reach()
         if probe is None:
@@ -200,9 +200,9 @@ class Runner:
         await self._look_after(case, result, alert=probe.ended is not None)
         self._asking.remove(asking)
         result.seconds = self._now - started
-        if self._loss is None or result not in self._loss.suspects:
+        if self._loss is None:
             self._finish(result)
-        return True
+        return self._loss is None or any(result is each for each in self._loss.suspects)
 
     async def _look_after(self, case: Case, result: Result, *, alert: bool) -> None:
         """Sees whether the peer is still there, and after a hostile case whether it serves."""

@@ -31,7 +31,7 @@ TICK: Final = 0.25
 WRONG: Final = (Verdict.FAIL, Verdict.NON_STRICT)
 AT_THE_END: Final = (*WRONG, Verdict.INCONCLUSIVE)
 
-#: Cases that were not asked for the same reason, of which each is named at the end.
+#: So many cases that were not asked for the same reason are each named at the end.
 NAMED: Final = 3
 
 #: What to look at, by why cases were not asked.
@@ -168,12 +168,12 @@ class Telling:
             for result in report.results:
                 if result["verdict"] == str(verdict):
                     reasons.setdefault(result["observed"], []).append(result["id"])
-            for reason, ids in reasons.items():
-                shown = ids if len(ids) <= NAMED or verdict in WRONG else ids[:1]
-                for name in shown:
-                    more = f" and {len(ids) - 1} more" if len(shown) < len(ids) else ""
-                    told = self._painted(str(verdict), f"{verdict!s:12}")
-                    lines.append(f"  {told} {name}{more}: {printable(reason)}")
+            told = self._painted(str(verdict), f"{verdict!s:12}")
+            lines += [
+                f"  {told} {each}: {printable(reason)}"
+                for reason, ids in reasons.items()
+                for each in (ids if verdict in WRONG else [_several(ids)])
+            ]
         return lines
 
     def _painted(self, verdict: str, text: str) -> str:
@@ -220,6 +220,8 @@ class _Status:
 
 def hint(report: Report) -> str:
     """Returns what to look at where most could not be asked; empty otherwise."""
+    if report.gone or report.suspects:
+        return ""
     unasked = [each["observed"] for each in report.results if each["verdict"] == "inconclusive"]
     for words, text in HINTS.items():
         if 2 * sum(words in observed for observed in unasked) > len(report.results):
@@ -230,6 +232,10 @@ def hint(report: Report) -> str:
 def printable(text: str) -> str:
     """What a peer may have chosen moves nobody's cursor."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def _several(ids: Sequence[str]) -> str:
+    return ", ".join(ids) if len(ids) <= NAMED else f"{ids[0]} and {len(ids) - 1} more"
 
 
 def _gone(report: Report, again: str) -> list[str]:
