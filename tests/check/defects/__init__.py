@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from . import blocks, encryption, extended, fast, messages, metadata, opening, torrents
+from . import (
+    availability,
+    blocks,
+    encryption,
+    extended,
+    fast,
+    messages,
+    metadata,
+    opening,
+    robustness,
+    torrents,
+)
 from .rows import ROWS, Row
 
 __all__ = [
     "ROWS",
     "Row",
+    "availability",
     "blocks",
     "encryption",
     "extended",
@@ -15,5 +27,6 @@ __all__ = [
     "messages",
     "metadata",
     "opening",
+    "robustness",
     "torrents",
 ]

@@ -18,7 +18,12 @@ class ServesTheChoked(Session):
 
 @fails("bep3/request/1", saying="does not have its hash")
 @fails("bep3/request/2", saying="piece 0 does not have its hash")
-@fails("bep3/choke/2", saying="does not have the piece's hash")
+@fails(
+    *(f"mse/handshake/{n}" for n in (1, 2, 4, 5, 6, 9)),
+    "bep3/choke/2",
+    saying="does not have the piece's hash",
+)
+@notes("mse/handshake/3", saying="does not have the piece's hash")
 class WrongBytes(Session):
     """Its blocks have a bit flipped."""
 
@@ -223,6 +228,18 @@ class ShortBlocks(Session):
         return super().read(asked)[:-1]
 
 
+@fails("bep6/reject/2", saying="has 0 answers; 1 came in all")
+class RejectsTheFirst(Session):
+    """It rejects the first request only."""
+
+    before = False
+
+    def refuse(self, asked):
+        said, self.before = [] if self.before else super().refuse(asked), True
+        return said
+
+
+@passes("bep6/answer/1", "bep6/answer/3")
 @lax("bep6/reject/1", saying="no reject within 12 s")
 @inconclusive("bep6/reject/2", saying="it rejects nothing")
 @lax("bep6/reject/3", "bep6/reject/5", saying="has no answer")

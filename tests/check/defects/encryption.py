@@ -138,6 +138,9 @@ fails("mse/handshake/8", saying="both connections have the same public key")(
 fails("mse/handshake/8", saying="513 bytes follow the public key")(
     encrypts(opening=lambda self, public: public.to_bytes(KEY) + bytes(PAD + 1))
 )
+passes("mse/handshake/8", saying="pads of 512 and 512 bytes")(
+    encrypts(opening=lambda self, public: public.to_bytes(KEY) + bytes(PAD))
+)
 inconclusive("mse/handshake/8", saying="before it has heard more")(
     encrypts(before_answering=KEY + 1)
 )

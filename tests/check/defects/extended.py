@@ -8,7 +8,7 @@ from peerwire import Extended, KeepAlive, Unchoke
 from peerwire.bencode import encode
 
 from ..double import LT_DONTHAVE, NOBODY, UT_METADATA, UT_PEX, Session
-from .opening import UnchokesAll
+from .availability import UnchokesAll
 from .rows import (
     closes_at,
     fails,

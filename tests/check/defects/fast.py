@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from peerwire import (
     AllowedFast,
     Bitfield,
@@ -39,6 +41,37 @@ class AllowsNothing(Session):
     def take(self, message):
         if not isinstance(message, Interested):
             super().take(message)
+
+
+@passes("bep6/allowed/1")
+@not_applicable("bep6/allowed/3", saying="allows no pieces")
+class AllowsTheInterested(Session):
+    """It tells its set to those who are interested, a while later."""
+
+    def having(self):
+        return [HaveAll()]
+
+    def take(self, message):
+        super().take(message)
+        if isinstance(message, Interested):
+            address = self.writer.get_extra_info("peername")[0]
+            said = b"".join(AllowedFast(each).encode() for each in self.allowed(address))
+            asyncio.get_running_loop().call_later(0.3, self.say, said)
+
+
+@passes("bep6/reject/1", "bep6/reject/2")
+class AllowsLater(Session):
+    """It tells its set a while after the handshake."""
+
+    def having(self):
+        return [HaveAll()]
+
+    def allowed(self, address):
+        return [0, 1]
+
+    async def chores(self):
+        await asyncio.sleep(0.3)
+        self.say(AllowedFast(0), AllowedFast(1))
 
 
 @lax("bep6/allowed/1", saying="piece 11 of 11")

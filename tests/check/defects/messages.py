@@ -15,7 +15,7 @@ from peerwire.framing import Framing
 from peerwire.messages import Unknown
 
 from ..double import Ended, Session
-from .opening import UnchokesAll
+from .availability import UnchokesAll
 from .rows import closes_at, fails, lax, not_applicable, notes, passes, says_first
 
 LENGTHS = [
@@ -146,7 +146,7 @@ notes("bep3/messages/8", saying="more than 70 s")(Session)
 fails("bep5/port/1", saying="the connection was")(closes_at(Port))
 passes("bep5/port/4", saying="it is 6881")(Session)
 lax("bep5/port/2", saying="it tells its port")(says_first(Port(6881)))
-fails("bep3/cancel/1", saying="the connection was")(closes_at(Cancel))
+fails("bep3/cancel/1", "bep3/cancel/2", saying="the connection was")(closes_at(Cancel))
 notes("bep3/cancel/4", saying="it closes the connection")(closes_at(Cancel))
 notes("bep3/cancel/4", saying="it ignores it")(Session)
 fails("bep3/choke/3", "bep3/choke/4", saying="the connection was")(closes_at(Choke))

@@ -157,6 +157,15 @@ class KnowsAllKeys(Session):
         return super().give_metadata(piece, header) if len(header) == 2 else []
 
 
+@lax("bep9/metadata/8", saying="a msg_type of 2")
+class RejectsKeys(Session):
+    """It rejects requests with keys that it does not know."""
+
+    def give_metadata(self, piece, header):
+        reject = told(msg_type=2, piece=piece)
+        return super().give_metadata(piece, header) if len(header) == 2 else [reject]
+
+
 @fails("bep9/metadata/7", saying="no message comes with the id")
 @notes("bep9/metadata/9", saying="1 times data, 0 times a reject")
 class AnswersOnce(Session):

@@ -28,7 +28,8 @@ notes("bep3/request/11", saying="up to 128 KiB", torrent="of long pieces")(LongB
 
 # Metadata of several pieces.
 passes("bep9/metadata/2", saying="2 pieces", torrent="of much metadata")(Session)
-passes("bep9/metadata/3", torrent="of much metadata")(Session)
+passes("bep9/metadata/3", saying="2 pieces", torrent="of much metadata")(Session)
+passes("bep9/metadata/5", "bep9/metadata/11", torrent="of much metadata")(Session)
 not_applicable("bep9/metadata/2", saying="too long", torrent="of too much metadata")(Session)
 
 

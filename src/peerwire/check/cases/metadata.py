@@ -200,12 +200,11 @@ async def twice(probe: Probe) -> str:
     expects="the piece",
 )
 async def more_keys(probe: Probe) -> None:
-    number, info = await agreed(probe)
+    number, _ = await agreed(probe)
     probe.say(ask(number, 0, xx_more=5))
     kind, _, _ = await answer(probe, 0)
     if kind != DATA:
         raise Deviates(f"it answers with a msg_type of {kind}")
-    await part(probe, number, 0, info)
 
 
 @case(
