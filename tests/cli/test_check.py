@@ -33,6 +33,9 @@ def test_slow_cases_are_left_out_unless_they_are_named():
     assert slow
     assert not [case for case in chosen(SEED_CASES, [], slow=False) if case.slow]
     assert chosen(SEED_CASES, [slow[0].id], slow=False) == slow[:1]
+    group = [case for case in SEED_CASES if case.group == slow[0].group]
+    assert chosen(SEED_CASES, [slow[0].group], slow=True) == group
+    assert slow[0] not in chosen(SEED_CASES, [slow[0].group], slow=False)
 
 
 def test_listed_as_objects(cli):

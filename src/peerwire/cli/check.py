@@ -81,7 +81,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show what an earlier run wrote with --json beside this one, or alone; may be given"
         " more than once",
     )
-    parser.add_argument("--slow", action="store_true", help="ask what takes minutes, too")
+    parser.add_argument(
+        "--slow",
+        action="store_true",
+        help="ask what takes minutes, too; else only if it is named in full",
+    )
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="tell of each case, with all that was said"
     )
@@ -182,17 +186,16 @@ def chosen(cases: Sequence[Case], only: Sequence[str], *, slow: bool) -> list[Ca
     Args:
         cases: All there are.
         only: Ids, or what they begin with up to a slash; none for all.
-        slow: Whether slow ones are among all. Those that are named are asked in any case.
+        slow: Whether slow ones are among them. One that is named in full is asked in any case.
 
     Raises:
         PeerWireError: An id is that of no case.
     """
-    if not only:
-        return [case for case in cases if slow or not case.slow]
     for name in only:
         if not any(_names(name, case) for case in cases):
             raise PeerWireError(f"no case is called {name}; --list tells what they are called")
-    return [case for case in cases if any(_names(name, case) for name in only)]
+    named = [case for case in cases if not only or any(_names(name, case) for name in only)]
+    return [case for case in named if slow or not case.slow or case.id in only]
 
 
 def _listed(case: Case) -> dict[str, object]:
