@@ -7,11 +7,15 @@ it. Whoever has just started can be asked everything, in any order and side by s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import signal
+import subprocess
 import threading
 from typing import TYPE_CHECKING, Final
 
 from tests.interop.clients import CLIENTS, Peerwire
+from tests.interop.clients.rtorrent import Rtorrent
 from tests.interop.magnets import (
     Aria2ByMagnet,
     LibtorrentByMagnet,
@@ -32,11 +36,12 @@ if TYPE_CHECKING:
 
     from tests.interop.clients import Client
     from tests.interop.clients.base import Encryption
+    from tests.interop.process import Process
 
     from peerwire.check import Case
     from peerwire.check.probe import Content
 
-LEECHERS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS
+LEECHERS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS | {"rtorrent": Rtorrent}
 
 #: Those that can be given a link only.
 BY_MAGNET: Final[dict[str, type[Client]]] = {
@@ -54,6 +59,10 @@ HOST: Final = "127.0.0.1"
 
 #: Clients that run side by side, unless told otherwise.
 JOBS: Final = 3
+
+#: Seconds in which a client that has crashed has ended, and how what it then says begins.
+DYING: Final = 0.3
+CRASHES: Final = ("Traceback (most recent", "Node.js v", "terminate called")
 
 #: Seconds in which a client that was just started has to connect, and for all of it.
 WAIT: Final = 40.0
@@ -157,9 +166,10 @@ async def _ask(
     folder, over = own / "downloads", threading.Event()
     folder.mkdir(parents=True, exist_ok=True)
 
-    def run() -> None:
-        with client.leech(torrent, folder, address):
+    def run() -> str:
+        with client.leech(torrent, folder, address) as download:
             over.wait()
+            return crash(download.process)
 
     asking = asyncio.create_task(runner.ask([case]))
     running = asyncio.create_task(asyncio.to_thread(run))
@@ -169,8 +179,24 @@ async def _ask(
         over.set()
         if running.done():  # it could not be started: nobody will connect
             asking.cancel()
-        await running
-    return await asking
+        crashed = await running
+    asked = await asking
+    if crashed:
+        asked.gone = [case.id]
+        asked.results[0].verdict = Verdict.FAIL
+        asked.results[0].observed = f"the client crashed: {crashed}"
+    return asked
+
+
+def crash(process: Process) -> str:
+    """Returns how a client ended that did not do so of its own will; empty if it did, or runs."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.popen.wait(DYING)
+    code = process.popen.poll() or 0
+    if code < 0:
+        return signal.Signals(-code).name
+    said = process.output().splitlines() if code else []
+    return next((line for line in said if line.startswith(CRASHES)), "")
 
 
 def _joined(cases: Sequence[Case], runs: dict[str, Run]) -> Run:
@@ -183,4 +209,5 @@ def _joined(cases: Sequence[Case], runs: dict[str, Run]) -> Run:
         for case in cases
     ]
     names = [run.client for run in runs.values()]
-    return Run(results, max(names, key=len, default=""))
+    gone = [case.id for case in cases if case.id in runs and runs[case.id].gone]
+    return Run(results, max(names, key=len, default=""), gone)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.check import leeching
 from tests.check.torrents import make_torrents
-from tests.interop.clients.base import Client
+from tests.interop.clients.base import Client, Download
 from tests.interop.magnets import PeerwireByMagnet
-from tests.interop.process import ClientFailed
+from tests.interop.process import ClientFailed, running
 
 from peerwire.check import LEECHER_CASES
 from peerwire.check.report import Report
@@ -31,7 +33,7 @@ def chosen(client, case):
 
 def test_each_client_can_be_asked():
     assert set(leeching.BY_MAGNET) < set(leeching.LEECHERS)
-    assert len(leeching.LEECHERS) == 5
+    assert len(leeching.LEECHERS) == 6
 
 
 @pytest.mark.parametrize(
@@ -111,3 +113,47 @@ def test_what_is_left_when_time_is_up_is_inconclusive(tmp_path, monkeypatch):
         "peerwire", made.paths["v1"], made.content, tmp_path, tmp_path, cases=LEECHER_CASES[:2]
     )
     assert [result["observed"] for result in report.results] == ["not asked: 0 s were over"] * 2
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import os; os.abort()", "SIGABRT"),
+        ("raise ValueError", "Traceback (most recent call last):"),
+        ("import sys; sys.exit('it is not to be had')", ""),
+        ("", ""),
+    ],
+)
+def test_a_crash_is_told_from_an_end(tmp_path, code, told):
+    with running([sys.executable, "-c", code], tmp_path, None) as process:
+        process.popen.wait()
+        assert leeching.crash(process) == told
+
+
+class Crashing(PeerwireByMagnet):
+    """Says a handshake, and dies."""
+
+    @contextmanager
+    def leech(self, torrent, out_dir, peer):
+        talk = f"""
+import os, socket
+with socket.create_connection({peer!r}) as to:
+    to.sendall(bytes([19]) + b"BitTorrent protocol" + bytes(48))
+    to.recv(1)
+    os.abort()
+"""
+        with running([sys.executable, "-c", talk], self.home, None) as process:
+            yield Download(process, process.exited_well)
+
+
+@needs_compiler
+def test_the_case_that_a_client_crashes_in_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(leeching.LEECHERS, "crashing", Crashing)
+    made = make_torrents(tmp_path)
+    (case,) = named("bep3/leecher/17")
+    report = leeching.ask(
+        "crashing", made.paths["v1"], made.content, tmp_path, tmp_path, cases=[case]
+    )
+    (result,) = report.results
+    assert (result["verdict"], result["observed"]) == ("fail", "the client crashed: SIGABRT")
+    assert report.gone == [case.id]

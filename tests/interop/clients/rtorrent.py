@@ -1,4 +1,4 @@
-"""rtorrent, as a peer that serves: it is measured, and asked by the conformance suite."""
+"""rtorrent: it is measured, and asked by the conformance suite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from peerwire.handshake import Handshake, generate_peer_id
 from peerwire.torrent.metainfo import Metainfo
 
-from ..process import Process, running
+from ..process import Process, free_port, running
+from ..tracker import tracker
 from .base import Address, Client, Download
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ protocol.encryption.set = {encryption}
 pieces.hash.on_completion.set = no
 network.max_open_files.set = 64
 throttle.global_up.max_rate.set_kb = 0
+method.set_key = event.download.finished, told, "execute=touch,{finished}"
 load.start = {torrent}
 """
 
@@ -69,29 +71,42 @@ class Rtorrent(Client):
     @contextmanager
     def seed(self, torrent: Path, content: Path, port: int) -> Iterator[Process]:
         """Serves the content, once it is hashed."""
+        handshake = Handshake(Metainfo.from_file(torrent).info_hash, generate_peer_id())
+        with self._run(torrent, content.parent, port, NOBODY) as process:
+            process.wait_until(lambda: answers(port, handshake), "seeding")
+            yield process
+
+    @contextmanager
+    def leech(self, torrent: Path, out_dir: Path, peer: Address) -> Iterator[Download]:
+        """Fetches the content, of a peer that it learns of from a tracker."""
+        with (
+            tracker(*peer) as announce,
+            self._run(torrent, out_dir, free_port(), announce) as process,
+        ):
+            yield Download(process, self._finished.exists)
+
+    @property
+    def _finished(self) -> Path:
+        return self.home / "finished"
+
+    def _run(
+        self, torrent: Path, folder: Path, port: int, announce: str
+    ) -> AbstractContextManager[Process]:
         self.home.mkdir(parents=True, exist_ok=True)
-        metainfo = dataclasses.replace(Metainfo.from_file(torrent), trackers=((NOBODY,),))
+        metainfo = dataclasses.replace(Metainfo.from_file(torrent), trackers=((announce,),))
         tracked = self.home / "tracked.torrent"
         tracked.write_bytes(metainfo.to_bytes())
         settings = self.home / "rtorrent.rc"
         settings.write_text(
             SETTINGS.format(
                 home=self.home,
-                folder=content.parent,
+                folder=folder,
                 port=port,
                 torrent=tracked,
                 pex="yes" if self.pex else "no",
                 encryption=ENCRYPTION[self.encryption],
+                finished=self._finished,
             )
         )
         command = ["rtorrent", "-n", "-o", f"import={settings}"]
-        with running(command, self.home, self.jail) as process:
-            handshake = Handshake(metainfo.info_hash, generate_peer_id())
-            process.wait_until(lambda: answers(port, handshake), "seeding")
-            yield process
-
-    def leech(
-        self, torrent: Path, out_dir: Path, peer: Address
-    ) -> AbstractContextManager[Download]:
-        """Does not: it is a seeder here."""
-        raise NotImplementedError
+        return running(command, self.home, self.jail)
