@@ -110,6 +110,20 @@ def test_who_says_nothing_is_not_who_is_waited_for(sample):
     )
 
 
+def test_the_case_after_which_nobody_comes_back_is_named(sample):
+    async def ask():
+        runner = LeecherRunner(sample.subject, lambda *_: b"")
+        port = await runner.listen("127.0.0.1", 0)
+        asking = asyncio.create_task(runner.ask(LEECHER_CASES[:2]))
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"\x13BitTorrent protocol")
+        writer.close()
+        return await asking
+
+    run = clock.run(ask())
+    assert run.results[1].observed == "not asked: nobody connects for 75 s after bep3/leecher/1"
+
+
 def test_one_at_a_time_is_asked(sample):
     async def ask():
         async with leeching(sample) as (runner, port):

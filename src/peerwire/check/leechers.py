@@ -76,7 +76,8 @@ class LeecherRunner:
                     try:
                         await self._ask(case, result)
                     except TimeoutError:
-                        missing = f"nobody connects for {self._wait * self._patience:g} s"
+                        after = f" after {self.run.results[-1].case.id}" if self.run.results else ""
+                        missing = f"nobody connects for {self._wait * self._patience:g} s{after}"
                 if missing:
                     result.observed = f"not asked: {missing}"
                 self.run.results.append(result)
