@@ -177,6 +177,11 @@ def _by_hand() -> Iterator[tuple[str, bytes]]:
     plain = Handshake(INFO_HASH, PEER_ID).encode()
     for policy, role in itertools.product(range(3), range(2)):  # a key that is none
         yield "mse", bytes((policy, role, 7, 1, 0, 1, 3, 0, 0)) + _text(plain) + b"\0"
+    for policy, setting, early in itertools.product((1, 2), (3, 4, 5, 7), range(2)):
+        yield (
+            "mse",
+            bytes((policy, setting, 0, 1, 0, 0, 0, 0, 0)) + _text(b"") + bytes((9, 9, early)),
+        )
     advice = b"".join(bytes((2, kind, n)) for kind in (13, 17) for n in range(4))
     yield "wire", bytes((0, 0b0011, 5)) + advice
     yield "wire", bytes((7, 0b0011, 5, 12, 8)) + advice

@@ -1,8 +1,9 @@
 """Message stream encryption after a genuine key exchange, with one thing in it that is wrong.
 
 The peer is written here anew, from the description of the protocol, so that each of its fields can
-be replaced. Where nothing is wrong the handshake has to succeed, where the proof is wrong it has to
-fail, and whatever else is wrong may only end in an error of the tree or in a deadline.
+be replaced. Where nothing is wrong the handshake has to succeed, where the proof is wrong, or the
+handshake inside names another torrent, it has to fail, and whatever else is wrong may only end in
+an error of the tree or in a deadline.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from peerwire import mse
 from peerwire.encryption import EncryptedWire, Encryption
-from peerwire.errors import RemoteProtocolError
+from peerwire.errors import EncryptionError, InfoHashMismatch, RemoteProtocolError
 from peerwire.handshake import PROTOCOL, Handshake, Reserved
 from peerwire.messages import Unchoke
 from peerwire.mse import GENERATOR, PRIME, CryptoMethod, SkeyTable, skey_hash
@@ -33,6 +34,8 @@ power = functools.lru_cache(4096)(pow)
 
 PRIVATE = int.from_bytes(sha1(b"the peer's private key").digest())
 PUBLIC = power(GENERATOR, PRIVATE, PRIME).to_bytes(96)
+#: Served as well, where several torrents are.
+OTHER_HASH = INFO_HASH[::-1]
 #: Fields that prove who is talking: one wrong bit, and nobody may believe it.
 PROOFS = ("key", "req1", "req2", "verification")
 #: What waits at most in an incomplete handshake: a pad and the longest thing looked for behind it.
@@ -44,25 +47,44 @@ def target(data: bytes) -> None:
     script = Script(data)
     policy = list(Encryption)[script.below(3)]
     vars(mse)["pow"] = power  # in place of the builtin
+    setting = script.byte()
     try:
-        Play(script, policy, responder=bool(script.byte() & 1)).run()
+        Play(
+            script,
+            policy,
+            responder=bool(setting & 1),
+            many=bool(setting & 2),
+            misnamed=bool(setting & 4),
+        ).run()
     finally:
         del vars(mse)["pow"]
 
 
 class Play:
-    """One handshake with a peer that has something wrong with it."""
+    """One handshake with a peer that has something wrong with it.
 
-    def __init__(self, script: Script, policy: Encryption, *, responder: bool) -> None:
+    Args:
+        script: What comes next.
+        policy: Ours.
+        responder: Whether we are; the peer is the other.
+        many: Whether we serve several torrents as such, and learn from the peer which it is.
+        misnamed: Whether the handshake inside names another torrent than the encrypted one.
+    """
+
+    def __init__(
+        self, script: Script, policy: Encryption, *, responder: bool, many: bool, misnamed: bool
+    ) -> None:
         self.script, self.policy, self.responder = script, policy, responder
+        self.many, self.misnamed = responder and many, misnamed
         self.size = script.byte()
         self.methods = CryptoMethod(1 + script.below(3))
         role = "responder" if responder else "initiator"
-        self.wire = Wire(role, INFO_HASH, OUR_ID, reserved=Reserved(0))
+        one = None if self.many else INFO_HASH
+        self.wire = Wire(role, one, OUR_ID, reserved=Reserved(0))
         self.mine = EncryptedWire(
             self.wire,
             policy,
-            torrents=SkeyTable([INFO_HASH]),
+            torrents=SkeyTable([INFO_HASH, OTHER_HASH] if self.many else [INFO_HASH]),
             random=random.Random(script.below(4)).randbytes,
         )
         names = FIELDS if responder else FIELDS[:2] + FIELDS[4:6] + FIELDS[6:8]
@@ -86,6 +108,10 @@ class Play:
             expect(bool(method) or self.is_plain(), "encryption was begun and ended in the clear")
             expect(method in self.policy.methods, "a method we do not allow")
             expect(self.wrong not in PROOFS or self.how != 0, "a wrong proof was believed")
+            about = self.wire.info_hash
+            expect(
+                not method or about == INFO_HASH, "two torrents were named, and one was believed"
+            )
         else:
             expect(self.error is not None, "it ended without an error")
 
@@ -95,7 +121,7 @@ class Play:
         keys = (sha1(b"keyA" + secret + INFO_HASH), sha1(b"keyB" + secret + INFO_HASH))
         ciphers = [rc4(key.digest(), drop=1024) for key in keys]
         encrypt, decrypt = ciphers if self.responder else ciphers[::-1]
-        opening = Handshake(INFO_HASH, PEER_ID).encode()
+        opening = Handshake(OTHER_HASH if self.misnamed else INFO_HASH, PEER_ID).encode()
         offer = self.field("verification", bytes(8)) + self.field(
             "methods", int(self.methods).to_bytes(4)
         )
@@ -116,7 +142,11 @@ class Play:
         method = self.mine.method if self.responder else self.methods
         payload = opening + Unchoke().encode()
         self.say(applied(encrypt, payload) if method is CryptoMethod.RC4 else payload)
-        if self.harmless and self.methods & self.policy.methods and self.is_one():
+        fitting = self.methods & self.policy.methods and self.is_one()
+        if self.harmless and fitting and self.misnamed:
+            kind = EncryptionError if self.many else InfoHashMismatch
+            expect(type(self.error) is kind, f"misnamed inside, and it ended with {self.error!r}")
+        elif self.harmless and fitting:
             expect(self.wire.state is State.OPEN, f"a handshake without fault failed: {self.error}")
             expect(not self.wire.peer_choking, "the payload did not come through")
             self.check_ours(heard, secret, decrypt)
@@ -192,6 +222,8 @@ class Play:
         """The peer says this, in chunks."""
         for chunk in chunks(data, self.size):
             self.guarded(functools.partial(self.mine.receive_data, bytearray(chunk), 0.0))
+            if self.wire.state is State.DECIDING:
+                self.guarded(self.wire.accept)
             shaking = self.mine._shaking
             expect(shaking is None or shaking.held < MOST_HELD, "an incomplete handshake")
 
