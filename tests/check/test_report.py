@@ -74,6 +74,14 @@ def test_junit():
     assert good[0].get("classname") == "bep3/handshake"
 
 
+def test_junit_of_a_peer_that_was_gone_after_one_of_several():
+    gone = Report("x", suspects=["bep3/handshake/1", "bep3/handshake/2"])
+    (suite,) = ET.fromstring(junit([gone]).encode())
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    message = suite.find(".//failure").get("message")
+    assert message == "it was gone after one of bep3/handshake/1, bep3/handshake/2"
+
+
 def test_who_does_not_say_what_it_is_has_a_name_all_the_same():
     assert Report.of(Run()).client == "a peer that does not say who it is"
 

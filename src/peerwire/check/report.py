@@ -108,21 +108,27 @@ class Report:
 def junit(reports: Iterable[Report]) -> str:
     """Returns reports as JUnit writes them, for what shows results of tests.
 
-    What fails is a failure; what is not applicable or inconclusive is skipped.
+    What fails is a failure; what is not applicable or inconclusive is skipped. A peer that was gone
+    after one of several cases has failed one more, as none of these can be told to have failed.
     """
     suites = ET.Element("testsuites", name="peerwire check")
     for report in reports:
-        counts = report.counts()
+        counts, suspects = report.counts(), report.suspects
         suite = ET.SubElement(
             suites,
             "testsuite",
             name=_printable(report.client),
-            tests=str(len(report.results)),
-            failures=str(counts["fail"]),
+            tests=str(len(report.results) + bool(suspects)),
+            failures=str(counts["fail"] + bool(suspects)),
             skipped=str(counts["not applicable"] + counts["inconclusive"]),
         )
         for result in report.results:
             _junit_case(suite, result)
+        if suspects:
+            case = ET.SubElement(suite, "testcase", classname="crash", name="the peer stays")
+            ET.SubElement(
+                case, "failure", message=f"it was gone after one of {', '.join(suspects)}"
+            )
     ET.indent(suites)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, "unicode") + "\n"
 
