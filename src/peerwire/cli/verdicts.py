@@ -40,7 +40,7 @@ HINTS: Final = {
     "without a handshake": "does it serve this torrent, and take connections in the clear?",
     "no handshake within": "does it serve this torrent, and take connections in the clear?",
     "chokes us": "it has no place for so many: try --jobs 1 or --patience 3, or give it more slots",
-    " s after ": "it came, and did not come back: has it crashed, or does it ban who breaks a rule?",
+    " s after ": "it did not come back: has it crashed, or does it ban who breaks a rule?",
     "nobody connects": "was it given our address as a peer, and does it lack something to fetch?",
     "no second connection": "it refuses further connections: does it limit them by address?",
 }
