@@ -91,11 +91,12 @@ class AllowsTwice(Session):
 
 
 @lax("bep6/allowed/2", saying="where the set is")
-class AllowsTheFirst(Session):
-    """It has a set of its own."""
+class AllowsOthers(Session):
+    """It allows the first three that it should not."""
 
     def allowed(self, address):
-        return super().allowed("10.0.0.1")
+        canonical = super().allowed(address)
+        return [each for each in range(self.meta.num_pieces) if each not in canonical][:3]
 
 
 @not_applicable("bep6/reject/1", saying="all pieces are allowed fast")
