@@ -15,7 +15,8 @@ const BLOCK = 16 * 1024
 const PIPELINE = 64
 
 // What WebTorrent adds to the library: the longest request that it answers, and how long, in
-// milliseconds, it waits for a handshake. A request that no piece has room for is an error.
+// milliseconds, it waits for a handshake. A request that no piece has room for is an error, and
+// keep-alives are said.
 const LONGEST_REQUEST = 128 * 1024
 const HANDSHAKE_TIMEOUT = 25_000
 
@@ -77,6 +78,7 @@ function seed () {
     wire.once('handshake', (hash, id) => {
       if (hash !== infoHash || id === peerId) return socket.destroy()
       wire.handshake(infoHash, peerId, { fast: true })
+      wire.setKeepAlive(true)
       if (wire.hasFast) wire.haveAll()
       else wire.bitfield(everything)
     })
