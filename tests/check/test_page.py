@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -109,6 +110,13 @@ def test_each_verdict_has_a_mark_a_count_and_a_box():
         assert f'id="show-{name}"' in text
         assert f"body:has(#show-{name}:checked) .case:has(a.{name})" in text
         assert text.count(' title="3 ') == 1
+
+
+def test_what_a_case_does_is_told_of_its_rule():
+    """Several have the same."""
+    text = page([of("one", Verdict.PASS)])
+    for case in SEED_CASES[:3]:
+        assert f'<td class="rule" title="{escape(case.does)}">{escape(case.rule)}</td>' in text
 
 
 def test_rows_where_clients_differ():

@@ -230,7 +230,7 @@ def _row(columns: Sequence[_Column], case: Mapping[str, Any]) -> str:
     return (
         f'<tr id="{_slug(key)}" class="case{differs}"><th scope="row" class="id">'
         f'<a href="#{_slug(key)}">{escape(key)}</a> <i>{escape(case["level"])}</i></th>'
-        f'<td class="rule">{escape(case["rule"])}</td>{cells}</tr>'
+        f'<td class="rule" title="{escape(case["does"])}">{escape(case["rule"])}</td>{cells}</tr>'
     )
 
 
