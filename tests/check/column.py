@@ -29,11 +29,14 @@ def chosen(cases: Iterable[Case], only: Sequence[str], *, slow: bool) -> list[Ca
     Args:
         cases: All there are.
         only: Ids, or what they begin with up to a slash; none for all.
-        slow: Whether slow ones are among all. Those that are named are asked in any case.
+        slow: Whether slow ones are among them. One that is named in full is asked in any case.
     """
-    if not only:
-        return [case for case in cases if slow or not case.slow]
-    return [case for case in cases if any(f"{case.id}/".startswith(f"{name}/") for name in only)]
+    named = [case for case in cases if not only or any(_names(name, case) for name in only)]
+    return [case for case in named if slow or not case.slow or case.id in only]
+
+
+def _names(name: str, case: Case) -> bool:
+    return f"{case.id}/".startswith(f"{name}/")
 
 
 @dataclass

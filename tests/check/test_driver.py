@@ -41,6 +41,7 @@ def test_slow_cases_are_left_out_unless_they_are_wanted():
     assert slow
     assert not set(slow) & set(chosen(SEED_CASES, [], slow=False))
     assert chosen(SEED_CASES, [slow[0].id], slow=False) == slow[:1]
+    assert slow[0] not in chosen(SEED_CASES, [slow[0].group], slow=False)
 
 
 def test_what_was_not_applicable_may_be_so_with_another_torrent():
