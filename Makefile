@@ -55,7 +55,7 @@ bench: $(STAMP)  ## every figure, beside the clients that are installed here; sa
 
 FIGURES := docs/topics/performance
 
-conformance: $(STAMP)  ## the clients that are installed here, asked rule by rule; says which are missing
+conformance: $(STAMP)  ## the clients that are installed here, asked rule by rule; CONFORMANCE="--client aria2 --slow"
 	$(BIN)/python -m tests.check docs/conformance $(CONFORMANCE)
 
 lowest: $(VENV)-lowest/.installed  ## with the oldest versions that the extras allow
