@@ -74,6 +74,7 @@ class Session:
         self.choking = True
         self.theirs = Handshake(bytes(20), bytes(20))
         self.their_m: dict[bytes, int] = {}
+        self.known: set[Session] = set()  # of whom it has told the other side
         self.held = bytearray()  # came, and was not looked at yet
         self.framing = Framing(1 << 17)
         self.encryption = Encryption(self)
@@ -106,6 +107,7 @@ class Session:
         chores = asyncio.create_task(self.chores())
         try:
             await self.meet()
+            self.double.sessions.add(self)
             self.say(*self.opening())
             while True:
                 if self.held:
@@ -113,6 +115,7 @@ class Session:
                 await self.writer.drain()
                 await self.more()
         finally:
+            self.double.sessions.discard(self)
             chores.cancel()
 
     def exactly_held(self) -> bytes:
@@ -123,10 +126,14 @@ class Session:
         """What it does by itself."""
         while True:
             await asyncio.sleep(60)
-            if number := self.their_m.get(b"ut_pex", 0):
-                self.say(Extended(number, self.pex()))
-            await asyncio.sleep(50)
+            self.tell_of_others()
             self.keep_alive()
+
+    def tell_of_others(self) -> None:
+        others = self.double.sessions - self.known - {self}
+        if others and (number := self.their_m.get(b"ut_pex", 0)):
+            self.known |= others
+            self.say(Extended(number, self.pex()))
 
     def keep_alive(self) -> None:
         self.say(KeepAlive())
@@ -302,6 +309,7 @@ class Double:
 
     Attributes:
         port: Where it listens.
+        sessions: The connections on which it has shaken hands.
         wedged: Whether it accepts connections and serves nobody any more.
     """
 
@@ -309,6 +317,7 @@ class Double:
         self.meta = meta
         self.content = content
         self.port = 0
+        self.sessions: set[Session] = set()
         self.wedged = False
         self._session = type("Peer", tuple(dict.fromkeys((*defects, Session))), {})
         self._server: asyncio.Server | None = None

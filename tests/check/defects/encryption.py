@@ -110,6 +110,25 @@ not_applicable("mse/broken/4", saying="before it has heard more")(
 )
 
 
+@fails("mse/handshake/1", "mse/handshake/4", saying="no handshake within 12 s")
+class FallsSilent(Session):
+    """It answers the encryption, and no handshake."""
+
+    def greeting(self):
+        return b""
+
+    def opening(self):
+        return []
+
+
+def later(self, public):
+    asyncio.get_running_loop().call_later(0.3, self.session.say, bytes(PAD))
+    return public.to_bytes(KEY)
+
+
+passes("mse/broken/4")(encrypts(opening=later))
+
+
 @fails("mse/handshake/1", "mse/handshake/2", saying="can't be read")
 class Garbles(Session):
     """What it encrypts can't be read."""

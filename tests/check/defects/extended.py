@@ -277,7 +277,19 @@ class Chatters(Session):
                 self.say(Extended(number, self.pex()))
 
 
-passes("bep11/pex/8", saying="1 within 130 s")(Session)
+@passes("bep11/pex/5", saying="1 added, 0 dropped")
+@passes("bep11/pex/8", saying="1 within 130 s")
+class Drowsy(Session):
+    """It tells of others late, and ends connections that are silent for 70 seconds."""
+
+    bears_silence = 70
+
+    async def chores(self):
+        await asyncio.sleep(90)
+        self.tell_of_others()
+
+
+passes("bep11/pex/8", saying="2 within 130 s")(Session)
 
 # BEP 21
 
