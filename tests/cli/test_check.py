@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import threading
 import time
@@ -198,3 +199,26 @@ def test_who_connects_is_asked(cli, sample):
     assert "1 case in" in said.out
     assert "nobody connects" not in said.out
     assert f"waiting for a leecher on 127.0.0.1:{port}" in said.err
+
+
+def test_what_was_asked_before_an_interrupt_is_told(start, sample, tmp_path):
+    seed = start("seed", sample.torrent, "--content", sample.content, "--port", "0")
+    where, page = f"127.0.0.1:{seed.port()}", tmp_path / "x.html"
+    only = ("--only", HANDSHAKES, "--only", "bep3/messages/6", "--only", "bep6")
+    words = (*only, "--jobs", "1", "--html", page, "--json")
+    check = start("check", where, sample.torrent, *words)
+    wait_until(lambda: '"id": "bep3/handshake/2"' in check.out)
+    assert check.end(signal.SIGINT) == 130
+    records = [json.loads(line) for line in check.out.splitlines()]
+    assert records[-1]["event"] == "summary"
+    assert sum(records[-1]["verdicts"].values()) == len(records) - 1
+    assert page.read_text().count("<section") == len(records) - 1
+    assert "interrupted" in check.err
+
+
+def test_an_interrupt_before_anything_was_asked(start, sample, tmp_path):
+    words = ("--leecher", "--content", sample.content, "--html", tmp_path / "x.html")
+    check = start("check", "127.0.0.1:0", sample.torrent, *words)
+    wait_until(lambda: "waiting for a leecher" in check.err)
+    assert check.end(signal.SIGINT) == 130
+    assert check.out.splitlines()[-1].startswith("a peer that does not say who it is: 0 cases in ")

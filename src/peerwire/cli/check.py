@@ -13,6 +13,7 @@ non-strict or inconclusive, too.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import time
 from pathlib import Path
@@ -31,10 +32,9 @@ from .subject import Subject
 from .verdicts import Telling
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from ..check.case import Case
-    from ..check.runner import Run
     from .output import Output
 
 EXAMPLE = "peerwire check 127.0.0.1:6881 debian.torrent --html report.html"
@@ -132,17 +132,26 @@ async def run(args: argparse.Namespace, out: Output) -> int:
         out.error("what the leecher is given is missing: --content PATH")
         return 2
     telling, started = Telling(out, cases, verbose=args.verbose), time.monotonic()
-    ran = await (_ask_leecher if args.leecher else _ask_seed)(args, subject, cases, telling)
-    report = Report.of(ran)
     again = shlex.join(["peerwire", "check", written(args.address), args.torrent])
-    telling.summary(report, time.monotonic() - started, again)
-    _write(args, [*earlier, report])
-    return int(ran.failed(strict=args.strict))
+    async with _asking(args, subject, telling) as runner:
+        try:
+            await runner.ask(cases)
+        finally:  # what was asked before an interrupt is told
+            report = Report.of(runner.run)
+            telling.summary(report, time.monotonic() - started, again)
+            _write(args, [*earlier, report])
+    return int(runner.run.failed(strict=args.strict))
 
 
-async def _ask_seed(
-    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], telling: Telling
-) -> Run:
+@contextlib.asynccontextmanager
+async def _asking(
+    args: argparse.Namespace, subject: Subject, telling: Telling
+) -> AsyncIterator[Runner | LeecherRunner]:
+    """Has what asks the peer, and shows how far it is meanwhile."""
+    if args.leecher:
+        async with _asking_leecher(args, subject, telling) as leecher:
+            yield leecher
+        return
     host, port = args.address
     runner = Runner(
         host,
@@ -154,12 +163,13 @@ async def _ask_seed(
         on_note=telling.note,
     )
     async with telling.going_on(lambda: runner.asked, lambda: runner.asking):
-        return await runner.ask(cases)
+        yield runner
 
 
-async def _ask_leecher(
-    args: argparse.Namespace, subject: Subject, cases: Sequence[Case], telling: Telling
-) -> Run:
+@contextlib.asynccontextmanager
+async def _asking_leecher(
+    args: argparse.Namespace, subject: Subject, telling: Telling
+) -> AsyncIterator[LeecherRunner]:
     if subject.metainfo is None:
         raise PeerWireError("--leecher takes a torrent that has a v1 side")
     content = locate(subject.metainfo, args.content)
@@ -170,7 +180,7 @@ async def _ask_leecher(
         port = await runner.listen(*args.address)
         telling.note(f"waiting for a leecher on {written((args.address[0], port))}")
         async with telling.going_on():
-            return await runner.ask(cases)
+            yield runner
 
 
 def _write(args: argparse.Namespace, reports: Sequence[Report]) -> None:

@@ -31,7 +31,7 @@ TICK: Final = 0.25
 WRONG: Final = (Verdict.FAIL, Verdict.NON_STRICT)
 AT_THE_END: Final = (*WRONG, Verdict.INCONCLUSIVE)
 
-#: So many cases that were not asked for the same reason are each named at the end.
+#: So many cases that are being asked, or were not for the same reason, are each named.
 NAMED: Final = 3
 
 #: What to look at, by why cases were not asked.
@@ -106,7 +106,7 @@ class Telling:
             while True:
                 await asyncio.sleep(TICK)
                 count = self._told if done is None else done()
-                now = f": {', '.join(asking())}" if asking() else ""
+                now = f": {_several(asking())}" if asking() else ""
                 self._status.show(f"{count} of {self._total} cases{now}")
 
         watching = asyncio.create_task(watch())
@@ -131,11 +131,12 @@ class Telling:
             if count
         )
         cases = "1 case" if len(report.results) == 1 else f"{len(report.results)} cases"
-        head = f"{printable(report.client)}: {cases} in {seconds:.0f} s: {counts}"
+        head = f"{printable(report.client)}: {cases} in {seconds:.0f} s: {counts or 'nothing'}"
         lines = ["", head, *self._wrong(report), *_gone(report, again)]
-        self._out.result(report.summary(), "\n".join(lines))
-        if told := hint(report):
-            self._out.note(f"hint: {told}")
+        with self._status.away():
+            self._out.result(report.summary(), "\n".join(lines))
+            if told := hint(report):
+                self._out.note(f"hint: {told}")
 
     def _group(self, group: str, results: Sequence[Result]) -> str:
         verdicts = [result.verdict for result in results]
