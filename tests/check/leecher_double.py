@@ -46,6 +46,7 @@ class Defect(enum.Enum):
     LONG_BITFIELD = "its bitfield is a byte too long"
     SPARE_BITS = "its bitfield has spare bits set"
     NO_BITFIELD = "it says no bitfield"
+    HAS_THE_LAST = "it has the last piece"
     WANTS_NOTHING = "it is interested in nobody"
     WANTS_ALWAYS = "it is interested in those who have nothing"
     DEAF_TO_HAVE = "it does not hear 'have'"
@@ -212,7 +213,10 @@ class Connection:
         none = Bitfield(bytes(size + self.is_("LONG_BITFIELD")))
         if self.is_("SPARE_BITS"):
             none = Bitfield(bytes(size - 1) + b"\1")
-        if self.fast:
+        if self.is_("HAS_THE_LAST"):
+            self.have = {self.meta.num_pieces - 1}
+            none = Bitfield(bytes(size - 1) + bytes((0x80 >> (self.meta.num_pieces - 1) % 8,)))
+        elif self.fast:
             self.say(HaveNone())
         if (not self.fast and not self.is_("NO_BITFIELD")) or self.is_("TWO_BITFIELDS"):
             self.say(none)

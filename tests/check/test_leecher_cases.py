@@ -44,6 +44,7 @@ CAUGHT = [
     ("bep3/leecher/17", Defect.TAKES_ANY_TORRENT, FAIL, "goes on"),
     ("bep3/leecher/18", Defect.STAYS_INTERESTED, NON_STRICT, "no not interested"),
     ("bep3/leecher/19", Defect.ASKS_BEYOND, FAIL, "of a piece of 12768 bytes"),
+    ("bep3/leecher/19", Defect.HAS_THE_LAST, INCONCLUSIVE, "it has the last piece"),
     ("bep3/leecher/20", Defect.HATES_KEEP_ALIVES, FAIL, "closed"),
     ("bep3/leecher/21", Defect.HATES_SEGMENTS, FAIL, "the connection was"),
     ("bep3/leecher/22", Defect.HATES_UNKNOWN, INFO, "closes the connection"),

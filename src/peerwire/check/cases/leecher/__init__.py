@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CASES"]
 
 #: After what is false nobody comes back who bans for it, as libtorrent does.
-_LAST = tuple(case for case in CORE if case.id == "bep3/leecher/12")
+_LAST = tuple(case for case in CORE if case.id in ("bep3/leecher/12", "bep3/leecher/26"))
 
 CASES: tuple[Case, ...] = (
     *(case for case in CORE if case not in _LAST),

@@ -15,7 +15,7 @@ from ....messages import (
     Request,
     Unchoke,
 )
-from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, NotApplicable
+from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
 from ...probe import ANSWER, BLOCK, Probe, Silent
 from .steps import GRACE, asked, interested, met, none_of, one_piece, spoil
 
@@ -315,6 +315,8 @@ async def loses_interest(probe: Probe) -> None:
 async def asks_for_the_end(probe: Probe) -> str:
     await probe.open()
     await probe.quiet(GRACE)
+    if probe.last not in probe.lacking():
+        raise Inconclusive("not asked: it has the last piece already")
     return await asks_within(probe, probe.last)
 
 
