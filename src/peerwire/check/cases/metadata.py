@@ -42,11 +42,11 @@ def ask(number: int, piece: int, msg_type: int = REQUEST, **more: Value) -> Exte
     return Extended(number, encode({"msg_type": msg_type, "piece": piece, **more}))
 
 
-async def answer(probe: Probe, piece: int) -> tuple[int, dict[bytes, Value], bytes]:
+async def answer(probe: Probe, piece: int, *kinds: int) -> tuple[int, dict[bytes, Value], bytes]:
     """Returns the next answer about a piece: its type, its dictionary, and what follows that.
 
     Raises:
-        Deviates: It is none.
+        Deviates: It is none, or of none of these types.
     """
     try:
         said = await probe.wait_for(Extended, where=lambda each: each.extended_id == OURS)
@@ -61,6 +61,8 @@ async def answer(probe: Probe, piece: int) -> tuple[int, dict[bytes, Value], byt
         raise Deviates("it does not begin with a dictionary that has a msg_type")
     if told.get(b"piece") != piece:
         raise Deviates(f"asked for piece {piece}, it answers with {told.get(b'piece')!r:.40}")
+    if kind not in kinds:
+        raise Deviates(f"it answers with a msg_type of {kind}")
     return kind, told, said.payload[end:]
 
 
@@ -71,9 +73,7 @@ async def part(probe: Probe, number: int, piece: int, info: bytes) -> bytes:
         Deviates: Something else comes.
     """
     probe.say(ask(number, piece))
-    kind, told, data = await answer(probe, piece)
-    if kind != DATA:
-        raise Deviates(f"it answers with a msg_type of {kind}")
+    _, told, data = await answer(probe, piece, DATA)
     if told.get(b"total_size") != len(info):
         raise Deviates(f"total_size is {told.get(b'total_size')!r:.40}, where it is {len(info)}")
     return data
@@ -156,9 +156,7 @@ async def no_piece(probe: Probe) -> None:
     number, info = await agreed(probe)
     piece = (len(info) + BLOCK - 1) // BLOCK
     probe.say(ask(number, piece))
-    kind, _, _ = await answer(probe, piece)
-    if kind != REJECT:
-        raise Deviates(f"it answers with a msg_type of {kind}")
+    await answer(probe, piece, REJECT)
 
 
 @case(
@@ -185,10 +183,7 @@ async def no_type(probe: Probe) -> None:
 async def twice(probe: Probe) -> str:
     number, _ = await agreed(probe)
     probe.say(ask(number, 0), ask(number, 0))
-    kinds = [(await answer(probe, 0))[0] for _ in range(2)]
-    for kind in kinds:
-        if kind not in (DATA, REJECT):
-            raise Deviates(f"it answers with a msg_type of {kind}")
+    kinds = [(await answer(probe, 0, DATA, REJECT))[0] for _ in range(2)]
     return " and ".join("data" if kind == DATA else "reject" for kind in kinds)
 
 
@@ -202,9 +197,7 @@ async def twice(probe: Probe) -> str:
 async def more_keys(probe: Probe) -> None:
     number, _ = await agreed(probe)
     probe.say(ask(number, 0, xx_more=5))
-    kind, _, _ = await answer(probe, 0)
-    if kind != DATA:
-        raise Deviates(f"it answers with a msg_type of {kind}")
+    await answer(probe, 0, DATA)
 
 
 @case(
@@ -221,7 +214,7 @@ async def over_and_over(probe: Probe) -> str:
     kinds = []
     try:
         for _ in range(40):
-            kinds.append((await answer(probe, 0))[0])
+            kinds.append((await answer(probe, 0, DATA, REJECT))[0])
     except (Silent, Closed):
         pass
     return f"{kinds.count(DATA)} times data, {kinds.count(REJECT)} times a reject"
@@ -253,7 +246,7 @@ async def bare_reject(probe: Probe) -> None:
     number, info = await agreed(probe)
     piece = (len(info) + BLOCK - 1) // BLOCK
     probe.say(ask(number, piece))
-    kind, told, rest = await answer(probe, piece)
+    kind, told, rest = await answer(probe, piece, DATA, REJECT)
     if kind != REJECT:
         raise NotApplicable(f"it answers with a msg_type of {kind}")
     more = sorted(told.keys() - {b"msg_type", b"piece"})
