@@ -289,6 +289,13 @@ class Drowsy(Session):
         self.tell_of_others()
 
 
+@inconclusive("bep11/pex/8", saying="does not wait for so long: the connection was closed")
+class Impatient(Session):
+    """It ends connections that are silent for 30 seconds."""
+
+    bears_silence = 30
+
+
 passes("bep11/pex/8", saying="2 within 130 s")(Session)
 
 # BEP 21

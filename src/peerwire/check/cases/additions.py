@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...bencode import decode, encode
 from ...messages import Extended, Have, KeepAlive
-from ..case import INFO, MUST, SHOULD, Cases, Deviates, Inconclusive, NotApplicable
+from ..case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
 from ..probe import Silent
 from .extended import handshake_of
 from .steps import ignores_or_closes
@@ -216,7 +216,11 @@ async def how_often(probe: Probe) -> str:
 
 
 async def heard_within(probe: Probe, seconds: float) -> list[float]:
-    """Returns when messages of ut_pex come; at the end we say a keep-alive."""
+    """Returns when messages of ut_pex come; at the end we say a keep-alive.
+
+    Raises:
+        Inconclusive: The connection ends.
+    """
     came: list[float] = []
     until = probe.seconds + seconds * probe.patience
     while True:
@@ -226,6 +230,8 @@ async def heard_within(probe: Probe, seconds: float) -> list[float]:
         except Silent:
             probe.say(KeepAlive())
             return came
+        except Closed as error:  # aria2 does where nobody is interested
+            raise Inconclusive(f"it does not wait for so long: {error}") from error
         came.append(probe.seconds)
 
 
