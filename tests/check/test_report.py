@@ -93,3 +93,9 @@ def test_a_report_without_suspects_was_written_earlier(tmp_path):
     path = tmp_path / "x.json"
     path.write_text("".join(json.dumps(line) + "\n" for line in [*report.results, summary]))
     assert Report.read(path).suspects == []
+
+
+def test_results_of_a_run_that_was_ended_are_told_by_the_name_of_the_file(tmp_path):
+    path = tmp_path / "some client.jsonl"
+    path.write_text(json.dumps(of("somebody", Verdict.PASS).results[0]) + "\n")
+    assert Report.read(path).client == "some client"

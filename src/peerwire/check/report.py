@@ -6,6 +6,7 @@ import json
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PeerWireError
@@ -71,6 +72,7 @@ class Report:
                     ) from error
         if not report.results:
             raise PeerWireError(f"{path}: there are no results in it")
+        report.client = report.client or Path(path).stem  # its last line was never written
         return report
 
     def summary(self) -> dict[str, object]:
