@@ -111,3 +111,25 @@ def test_a_number_is_given_once():
     cases = one(MUST, raising(Lax("so")))
     with pytest.raises(ValueError, match="there is a case xx1/some/1 already"):
         cases.case(1, MUST, rule="A rule.", does="something", expects="something")
+
+
+class Counting(Double):
+    """It counts connections."""
+
+    count = 0
+
+    async def accept(self, reader, writer):
+        self.count += 1
+        await super().accept(reader, writer)
+
+
+async def test_nobody_is_looked_after_to_whom_nothing_was_said(sample):
+    async def says_hello(probe):
+        await probe.open()
+        raise NotApplicable("it can't")
+
+    async with Counting.running(sample.meta, sample.content) as double:
+        for each, more in ((raising(NotApplicable("there is nothing")), 2), (says_hello, 3)):
+            before = double.count
+            await Runner("127.0.0.1", double.port, sample.subject).ask(one(MUST, each))
+            assert double.count - before == more  # one to meet it

@@ -197,7 +197,8 @@ class Runner:
         asking = result, probe
         self._asking.append(asking)
         await judge(case, probe, result)
-        await self._look_after(case, result, alert=probe.ended is not None)
+        if result.transcript or result.verdict is not Verdict.NOT_APPLICABLE:  # else nobody spoke
+            await self._look_after(case, result, alert=probe.ended is not None)
         self._asking.remove(asking)
         result.seconds = self._now - started
         if self._loss is None:
