@@ -260,7 +260,8 @@ def _panel(columns: Sequence[_Column], case: Mapping[str, Any]) -> str:
     )
     sections = "".join(_transcript(column, result) for column, result in asked)
     return (
-        f'<article><div><a class="close" href="#{_slug(key)}" aria-label="close">&times;</a>'
+        f'<article role="dialog" aria-label="{escape(key)}">'
+        f'<div><a class="close" href="#{_slug(key)}" aria-label="close">&times;</a>'
         f"<h2>{escape(key)}</h2><dl>{rows}</dl><nav>{tabs}</nav>{sections}</div></article>"
     )
 
