@@ -473,3 +473,21 @@ def test_a_connection_that_ends_is_no_crash(sample, kind):
     run, notes = clock.run(ask(sample, kind, crowd("crash", "later"), jobs=1))
     assert (run.gone, notes) == ([], [])
     assert [result.verdict for result in run.results] == [Verdict.FAIL, Verdict.PASS]
+
+
+@at_once
+async def test_a_peer_that_says_noise_and_closes_is_there(sample):
+    class Noisy(Session):
+        async def run(self):
+            self.writer.write(b"\xff" * 500)
+
+    closing = Cases("xx/closing", "xx")
+
+    @closing.case(1, MUST, rule="r.", does="d", expects="e")
+    async def ask(probe):
+        probe.opaque = True
+        await probe.closes()
+
+    run = await asked(sample, [Noisy], closing)
+    assert verdicts(run) == ["pass"]
+    assert run.gone == run.suspects == []
