@@ -491,3 +491,23 @@ async def test_a_peer_that_says_noise_and_closes_is_there(sample):
     run = await asked(sample, [Noisy], closing)
     assert verdicts(run) == ["pass"]
     assert run.gone == run.suspects == []
+
+
+@at_once
+async def test_a_peer_that_answers_nobody_any_more_is_told_of_once(sample):
+    many = Cases("xx/mute", "xx")
+    for number in range(1, 20):
+
+        @many.case(number, MUST, rule="r.", does="d", expects="e")
+        async def ask(probe):
+            await probe.open()
+            probe.say(Unknown(99, b""))
+            await probe.quiet(1)
+
+    notes = []
+    run = await asked(sample, [Wedges], many, jobs=1, on_note=notes.append)
+    assert verdicts(run) == ["pass"] + ["inconclusive"] * 18
+    assert notes == ["the peer has not shaken hands in 8 cases; the last was xx/mute/1"]
+    notes.clear()
+    await asked(sample, [], many, jobs=1, on_note=notes.append)
+    assert notes == []

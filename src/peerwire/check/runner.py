@@ -39,6 +39,9 @@ RETRY: Final = 0.25
 COMEBACK: Final = 5.0
 COMEBACKS: Final = 25
 
+#: Cases in a row in which a peer that did before does not shake hands, until that is told.
+MUTE: Final = 8
+
 #: Seconds in which a connection ends that was made to a process while that was ending: its others
 #: end one by one, and what it listens on perhaps last.
 SETTLING: Final = 0.1
@@ -144,6 +147,8 @@ class Runner:
         self._last = ""  # the id of the case that was done last
         self._loss: _Loss | None = None
         self._comebacks = 0
+        self._mute = 0  # cases in a row without a handshake
+        self._shook = ""  # the id of the case in which there was one last
         self._lost = ""  # why nobody is asked any more
 
     @property
@@ -197,6 +202,7 @@ class Runner:
         asking = result, probe
         self._asking.append(asking)
         await judge(case, probe, result)
+        self._listen(probe, result)
         if result.transcript or result.verdict is not Verdict.NOT_APPLICABLE:  # else nobody spoke
             await self._look_after(case, result, alert=probe.ended is not None)
         self._asking.remove(asking)
@@ -234,6 +240,16 @@ class Runner:
         while len(results) < len(self._cases) and self._cases[len(results)].id in self._done:
             results.append(self._done[self._cases[len(results)].id])
             self._on_result(results[-1])
+
+    def _listen(self, probe: Probe, result: Result) -> None:
+        """Tells if a peer is there and answers nobody any more: that may go on for long."""
+        if probe.theirs is not None:
+            self._mute, self._shook = 0, result.case.id
+        elif result.verdict is Verdict.INCONCLUSIVE:
+            self._mute += 1
+            if self._mute == MUTE and self._shook:
+                last = f"the last was {self._shook}"
+                self._on_note(f"the peer has not shaken hands in {MUTE} cases; {last}")
 
     # A peer that is gone
 
