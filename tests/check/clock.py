@@ -1,8 +1,8 @@
 """An event loop that does not wait: when nothing is under way, its clock goes on to what is next.
 
 Both ends of each connection are in this process, so that silence needs no time to be sure of, and
-what is done takes next to none. Cases are asked with the deadlines that they have, and nothing depends on
-how busy the machine is.
+what is done takes next to none. Cases are asked with the deadlines that they have, and nothing
+depends on how busy the machine is.
 """
 
 from __future__ import annotations
