@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-#: After what is false nobody comes back who bans for it, as libtorrent does.
-_LAST = tuple(case for case in CORE if case.id in ("bep3/leecher/12", "bep3/leecher/26"))
+#: After these some come no more: libtorrent bans for what is false, and does not dial itself again.
+_LAST = [case for case in CORE if case.id in {f"bep3/leecher/{n}" for n in (12, 26, 29)}]
 
 CASES: tuple[Case, ...] = (
     *(case for case in CORE if case not in _LAST),
