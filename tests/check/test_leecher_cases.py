@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from peerwire.check import Verdict
+from peerwire.check import LEECHER_CASES, Verdict
+from peerwire.check.case import Level
 
 from .leecher_double import Defect
 from .leecher_mse import Garbled, Generous, Impatient, Padded
@@ -162,3 +163,17 @@ def test_a_defect_of_who_has_a_link_is_caught(samples, number, defect, verdict, 
     sample, defects = samples("of much metadata"), [defect] if defect else []
     (result,) = asked(sample, named(f"bep9/leecher/{number}"), *defects, by_magnet=True).results
     assert (result.verdict, words in result.observed) == (verdict, True), result
+
+
+def test_each_rule_was_seen_broken():
+    """By a defect in a table above; what is no rule can't be."""
+    seen = [(case, verdict) for case, _, verdict, _ in CAUGHT]
+    seen += [(f"mse/leecher/{number}", verdict) for number, _, verdict, _ in ENCRYPTED]
+    seen += [(f"bep9/leecher/{number}", verdict) for number, _, verdict, _ in BY_MAGNET]
+    broken = {case for case, verdict in seen if verdict in (FAIL, NON_STRICT)}
+    assert {case.id for case in LEECHER_CASES if case.level is not Level.INFO} == broken
+
+
+def test_each_defect_is_caught():
+    tables = (CAUGHT, BY_MAGNET)
+    assert {row[1] for table in tables for row in table} - {None} == set(Defect)
