@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "chosen"]
 
-#: Verdicts that tell nothing of the client.
-UNTOLD: Final = {str(Verdict.NOT_APPLICABLE), str(Verdict.INCONCLUSIVE)}
+#: How much a verdict tells of the client: what could not be asked may tell something yet.
+RANKS: Final = {str(verdict): 2 for verdict in Verdict} | {
+    str(Verdict.INCONCLUSIVE): 1,
+    str(Verdict.NOT_APPLICABLE): 0,
+}
+TOLD: Final = 2
 
 
 def chosen(cases: Iterable[Case], only: Sequence[str], *, slow: bool) -> list[Case]:
@@ -60,13 +64,17 @@ class Column:
         told when the client is less busy. What was told once stays.
         """
         for record in records:
-            if not self._told(record["id"]):
+            if self._rank(record["id"]) <= min(RANKS[record["verdict"]], TOLD - 1):
                 self.records[record["id"]] = record
         self.gone += [each for each in gone if each not in self.gone]
 
     def left(self, cases: Iterable[Case]) -> list[Case]:
-        """Returns those of which nothing is told yet."""
-        return [case for case in cases if not self._told(case.id)]
+        """Returns those of which nothing is told yet, first what was inconclusive.
+
+        Cases that are not applicable connect all at once, and aria2 lets three in a second.
+        """
+        left = [case for case in cases if self._rank(case.id) < TOLD]
+        return sorted(left, key=lambda case: self._rank(case.id), reverse=True)
 
     def report(self) -> Report:
         """Returns what there is, in the order in which cases are listed."""
@@ -86,6 +94,6 @@ class Column:
         lines = map(json.dumps, [*report.results, report.summary()])
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
-    def _told(self, key: str) -> bool:
+    def _rank(self, key: str) -> int:
         known = self.records.get(key)
-        return known is not None and known["verdict"] not in UNTOLD
+        return 0 if known is None else RANKS[known["verdict"]]

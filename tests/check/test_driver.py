@@ -58,7 +58,9 @@ def test_what_was_not_applicable_may_be_so_with_another_torrent():
 def test_what_was_inconclusive_is_asked_again():
     column = Column("somebody 1")
     column.take([record(CASE, Verdict.INCONCLUSIVE, "no handshake")])
-    assert column.left([CASE]) == [CASE]
+    column.take([record(CASE, Verdict.NOT_APPLICABLE, "the torrent is private")])
+    assert column.told() == "1 cases: 1 inconclusive"
+    assert column.left([OTHER, CASE]) == [CASE, OTHER]
     column.take([record(CASE, Verdict.PASS)])
     assert column.left([CASE]) == []
     assert column.told() == "1 cases: 1 pass"
