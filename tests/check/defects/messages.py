@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from peerwire import (
     Cancel,
     Choke,
     Extended,
+    Have,
     KeepAlive,
     PeerWireError,
     Port,
     Request,
+    Unchoke,
 )
 from peerwire.framing import Framing
 from peerwire.messages import Unknown
@@ -127,6 +131,25 @@ class NoKeepAlives(Session):
 
     def keep_alive(self):
         pass
+
+
+@lax("bep3/messages/6", saying="it is silent for 135 s")
+class SpeaksOnce(NoKeepAlives):
+    """It says no keep-alives, but something else after a while."""
+
+    async def chores(self):
+        await asyncio.sleep(9)
+        self.say(Unchoke())
+
+
+@passes("bep3/messages/6", saying="it is never silent for so long")
+class Talks(NoKeepAlives):
+    """It says something each minute, so that it needs no keep-alives."""
+
+    async def chores(self):
+        while True:
+            await asyncio.sleep(60)
+            self.say(Have(0))
 
 
 @notes("bep3/messages/7", "bep3/messages/8", saying="it closes after 3")
