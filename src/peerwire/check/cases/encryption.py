@@ -197,7 +197,7 @@ async def their_keys(probe: Probe) -> str:
 
 
 async def opening(probe: Probe) -> bytes:
-    """Says a public key, and returns what comes of that within a second.
+    """Says a public key, and returns what comes of that until a second after theirs.
 
     Raises:
         NotApplicable: The peer does not speak this.
@@ -205,6 +205,7 @@ async def opening(probe: Probe) -> bytes:
     """
     probe.opaque = True
     probe.write(pow(GENERATOR, int.from_bytes(os.urandom(20)), PRIME).to_bytes(KEY_LENGTH))
+    await probe.bytes_heard(KEY_LENGTH)  # aria2 looks for it once a second
     heard = await probe.bytes_heard(KEY_LENGTH + MAX_PAD + 1, 1)
     if len(heard) < KEY_LENGTH or heard.startswith(PROTOCOL):
         await speaks(probe)
