@@ -33,7 +33,7 @@ VERSION: Final[dict[str, Sequence[str]]] = {
 KINDS: Final = ("v1", "private", "hybrid")
 
 #: Those who take a torrent of v2 alone.
-V2: Final = ("peerwire", Libtorrent.name)
+V2: Final = (Libtorrent.name,)
 
 
 def kinds(name: str) -> tuple[str, ...]:
