@@ -101,7 +101,7 @@ def test_a_version_is_found_in_what_a_program_says(said, version):
 def test_each_client_has_a_version_and_kinds_of_torrents():
     assert VERSION.keys() | {PACKAGE} == SEEDS.keys()
     assert kinds("aria2") == KINDS
-    assert kinds("peerwire") == (*KINDS, "v2")
+    assert kinds("libtorrent") == (*KINDS, "v2")
 
 
 def test_torrents_are_of_the_same_content(tmp_path):
