@@ -22,7 +22,7 @@ __all__ = ["HOST", "PIPELINE", "bare_leech", "bare_seed", "idle_dial", "raw_rece
 
 HOST = "127.0.0.1"
 
-#: What is read or written at a time: as much as a connection of peerwire reads.
+#: Bytes that are read or written at a time.
 CHUNK = 256 * 1024
 
 PIPELINE = 250
