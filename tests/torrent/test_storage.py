@@ -117,9 +117,9 @@ def test_preparing_makes_the_empty_files_and_the_directory(mixed, sample, tmp_pa
 
 
 def test_preparing_makes_the_only_file_of_a_torrent(sample, tmp_path, tree):
-    with Storage(sample(5).meta, tmp_path / "other" / "root") as storage:
+    with Storage(sample(5).meta, tmp_path / "other" / "place") as storage:
         storage.prepare()
-        assert tree(tmp_path) == {"other/root/top": b""}
+        assert tree(tmp_path) == {"other/place/top": b""}
 
 
 def test_what_a_file_system_says_only_at_the_end(sample, tmp_path, monkeypatch):
