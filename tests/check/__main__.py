@@ -14,14 +14,13 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.check import leeching, seeding
 from tests.check.clients import SEEDS, called, kinds
-from tests.check.column import Column, chosen
+from tests.check.column import Column
 from tests.check.summary import renewed, table
 from tests.check.torrents import make_torrents
 from tests.interop.process import ClientFailed, compile_jail
@@ -30,6 +29,7 @@ from peerwire.check import LEECHER_CASES, SEED_CASES
 from peerwire.check.page import page
 from peerwire.check.report import Report
 from peerwire.check.runner import JOBS
+from peerwire.cli.check import chosen
 from peerwire.cli.subject import Subject
 
 if TYPE_CHECKING:
@@ -145,7 +145,9 @@ class Asking:
 def main() -> int:
     args = _parser().parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    choose = partial(chosen, only=args.only, slow=args.slow)
+    cases = chosen((*SEED_CASES, *LEECHER_CASES), args.only, slow=args.slow)
+    serving = [case for case in cases if case in SEED_CASES]
+    downloading = [case for case in cases if case in LEECHER_CASES]
     until = time.monotonic() + TIMEOUT_ALL
     with tempfile.TemporaryDirectory() as folder:
         torrents = make_torrents(Path(folder))
@@ -157,7 +159,7 @@ def main() -> int:
             column, home = Column(called(name)), Path(folder) / name
             home.mkdir()
             asking = Asking(name, torrents, home, args.jobs, min(TIMEOUT, left), column)
-            asking.all(choose(SEED_CASES), choose(LEECHER_CASES), args.out / f"{name}.jsonl")
+            asking.all(serving, downloading, args.out / f"{name}.jsonl")
     return write_pages(args.out)
 
 

@@ -12,12 +12,12 @@ from peerwire.check.report import Report
 from peerwire.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from peerwire.check import Case
 
-__all__ = ["Column", "chosen"]
+__all__ = ["Column"]
 
 #: How much a verdict tells of the client: what could not be asked may tell something yet.
 RANKS: Final = {str(verdict): 2 for verdict in Verdict} | {
@@ -25,22 +25,6 @@ RANKS: Final = {str(verdict): 2 for verdict in Verdict} | {
     str(Verdict.NOT_APPLICABLE): 0,
 }
 TOLD: Final = 2
-
-
-def chosen(cases: Iterable[Case], only: Sequence[str], *, slow: bool) -> list[Case]:
-    """Returns the cases that are asked.
-
-    Args:
-        cases: All there are.
-        only: Ids, or what they begin with up to a slash; none for all.
-        slow: Whether slow ones are among them. One that is named in full is asked in any case.
-    """
-    named = [case for case in cases if not only or any(_names(name, case) for name in only)]
-    return [case for case in named if slow or not case.slow or case.id in only]
-
-
-def _names(name: str, case: Case) -> bool:
-    return f"{case.id}/".startswith(f"{name}/")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from tests.check import seeding
 from tests.check.clients import KINDS, SEEDS, VERSION, first_version, kinds
-from tests.check.column import Column, chosen
+from tests.check.column import Column
 from tests.check.torrents import make_torrents
 from tests.interop.clients import Peerwire
 from tests.interop.clients.bittorrent_protocol import PACKAGE
@@ -24,24 +24,6 @@ CASE, OTHER = SEED_CASES[:2]
 
 def record(case, verdict, observed=""):
     return Result(case=case, verdict=verdict, observed=observed).record()
-
-
-def test_cases_are_chosen_by_id_and_by_what_that_begins_with():
-    assert [case.id for case in chosen(SEED_CASES, ["bep3/handshake/1"], slow=False)] == [CASE.id]
-    some = chosen(SEED_CASES, ["bep3/have", "bep6"], slow=False)
-    assert {case.group.partition("/")[0] for case in some} == {"bep3", "bep6"}
-    assert "bep3/have" in {case.group for case in some}
-    assert "bep3/handshake" not in {case.group for case in some}
-    assert chosen(SEED_CASES, ["bep3/ha"], slow=True) == []
-
-
-def test_slow_cases_are_left_out_unless_they_are_wanted():
-    assert chosen(SEED_CASES, [], slow=True) == list(SEED_CASES)
-    slow = [case for case in SEED_CASES if case.slow]
-    assert slow
-    assert not set(slow) & set(chosen(SEED_CASES, [], slow=False))
-    assert chosen(SEED_CASES, [slow[0].id], slow=False) == slow[:1]
-    assert slow[0] not in chosen(SEED_CASES, [slow[0].group], slow=False)
 
 
 def test_what_was_not_applicable_may_be_so_with_another_torrent():
