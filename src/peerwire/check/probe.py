@@ -144,6 +144,11 @@ class Probe(Connection):
             bits[index // 8] |= 0x80 >> index % 8
         return Bitfield(bytes(bits))
 
+    @property
+    def everything(self) -> Bitfield:
+        """A bitfield with all pieces."""
+        return self.bitfield(*range(self.num_pieces))
+
     def blocks(self, index: int) -> list[Request]:
         """Returns the requests for all of a piece."""
         size = self.subject.piece_size(index)

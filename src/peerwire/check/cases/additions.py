@@ -51,6 +51,17 @@ MINUTE = 58.0
 NOBODY = bytes((127, 0, 0, 1, 0, 1))
 
 
+async def say_pex(probe: Probe, *messages: Mapping[str, bytes]) -> None:
+    """Exchanges extended handshakes, and says messages of ut_pex.
+
+    Raises:
+        NotApplicable: The peer does not speak it.
+    """
+    await probe.introduce({"ut_pex": 1})
+    number = probe.their_id("ut_pex")
+    probe.say(*[Extended(number, encode(dict(each))) for each in messages])
+
+
 @PEX.case(
     2,
     MUST,
@@ -59,9 +70,8 @@ NOBODY = bytes((127, 0, 0, 1, 0, 1))
     expects="the piece",
 )
 async def a_message(probe: Probe) -> None:
-    await probe.introduce({"ut_pex": 1})
     told = {"added": NOBODY, "added.f": b"\0", "dropped": bytes((127, 0, 0, 1, 0, 2))}
-    probe.say(Extended(probe.their_id("ut_pex"), encode(told)))
+    await say_pex(probe, told)
     await probe.goes_on()
 
 
@@ -73,8 +83,7 @@ async def a_message(probe: Probe) -> None:
     expects="it is ignored, or the connection is closed",
 )
 async def of_half_a_contact(probe: Probe) -> str:
-    await probe.introduce({"ut_pex": 1})
-    probe.say(Extended(probe.their_id("ut_pex"), encode({"added": bytes(7)})))
+    await say_pex(probe, {"added": bytes(7)})
     return await ignores_or_closes(probe)
 
 
@@ -86,9 +95,7 @@ async def of_half_a_contact(probe: Probe) -> str:
     expects="anything",
 )
 async def ten_at_once(probe: Probe) -> str:
-    await probe.introduce({"ut_pex": 1})
-    number = probe.their_id("ut_pex")
-    probe.say(*[Extended(number, encode({"added": NOBODY, "added.f": b"\0"}))] * 10)
+    await say_pex(probe, *[{"added": NOBODY, "added.f": b"\0"}] * 10)
     return await ignores_or_closes(probe, "it bears them")
 
 
@@ -167,9 +174,8 @@ def contacts(told: Mapping[bytes, Any], key: bytes) -> list[bytes]:
     expects="the piece",
 )
 async def with_any_flags(probe: Probe) -> None:
-    await probe.introduce({"ut_pex": 1})
     told = {"added": NOBODY, "added6": bytes(15) + b"\1\0\1", "added6.f": b"\xff"}
-    probe.say(Extended(probe.their_id("ut_pex"), encode(told)))
+    await say_pex(probe, told)
     await probe.goes_on()
 
 
@@ -181,10 +187,9 @@ async def with_any_flags(probe: Probe) -> None:
     expects="the piece",
 )
 async def sixty_at_first(probe: Probe) -> None:
-    await probe.introduce({"ut_pex": 1})
     contacts = b"".join(NOBODY[:-1] + bytes((port,)) for port in range(1, 61))
     told = {"added": contacts, "added.f": b"\2" * 60}
-    probe.say(Extended(probe.their_id("ut_pex"), encode(told)))
+    await say_pex(probe, told)
     await probe.goes_on()
 
 

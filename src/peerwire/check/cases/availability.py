@@ -247,7 +247,7 @@ async def of_the_highest(probe: Probe) -> None:
 )
 async def of_all(probe: Probe) -> str:
     await probe.open()
-    probe.say(probe.bitfield(*range(probe.num_pieces)))
+    probe.say(probe.everything)
     await probe.quiet(2)
     return "it closes the connection to a seed" if probe.ended else "it goes on"
 

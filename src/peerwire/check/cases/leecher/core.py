@@ -16,8 +16,19 @@ from ....messages import (
     Unchoke,
 )
 from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive, NotApplicable
-from ...probe import ANSWER, BLOCK, Probe, Silent
-from .steps import GRACE, asked, interested, met, none_of, one_piece, spoil
+from ...probe import ANSWER, BLOCK, Probe
+from .steps import (
+    GRACE,
+    announced,
+    asked,
+    bears,
+    interested,
+    met,
+    none_of,
+    one_piece,
+    outcome,
+    spoil,
+)
 
 __all__ = ["CASES"]
 
@@ -199,10 +210,7 @@ async def asks_again(probe: Probe) -> None:
 async def announces(probe: Probe) -> None:
     index, requests = await one_piece(probe)
     probe.say(*map(probe.serve, requests))
-    try:
-        await probe.wait_for(Have, where=lambda each: each.index == index)
-    except Silent:
-        raise Deviates("it does not say 'have' of it: to who has it that says nothing") from None
+    await announced(probe, index)
 
 
 @CASES.case(
@@ -248,8 +256,7 @@ async def takes_small_segments(probe: Probe) -> None:
 async def never_asked_for(probe: Probe) -> str:
     lacking = await met(probe)
     probe.say(probe.serve(probe.first_block(lacking[-1])))
-    await probe.quiet(1.5)
-    return "it closes the connection" if probe.ended else "it bears it"
+    return await outcome(probe, 1.5, "it bears it")
 
 
 @CASES.case(
@@ -341,7 +348,7 @@ async def bears_keep_alives(probe: Probe) -> None:
     expects="'interested'",
 )
 async def takes_bytes(probe: Probe) -> None:
-    everything = probe.bitfield(*range(probe.num_pieces))
+    everything = probe.everything
     for value in probe.greeting().encode() + everything.encode():
         probe.say(bytes((value,)))
         await probe.flush()
@@ -359,12 +366,8 @@ async def takes_bytes(probe: Probe) -> None:
 async def of_no_known_type(probe: Probe) -> str:
     await probe.open()
     await probe.quiet(GRACE)
-    probe.say(b"\0\0\0\5\x63what", probe.bitfield(*range(probe.num_pieces)), Unchoke())
-    try:
-        await probe.requested()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
+    probe.say(b"\0\0\0\5\x63what")
+    return await bears(probe)
 
 
 for number, (does, message) in enumerate(
@@ -419,8 +422,7 @@ async def asks_for_it_again(probe: Probe) -> str:
 async def short_block(probe: Probe) -> str:
     first = await asked(probe)
     probe.say(Piece(first.index, first.begin, probe.serve(first).block[:-1]))
-    await probe.quiet(2)
-    return "it closes the connection" if probe.ended else "it bears it"
+    return await outcome(probe, 2, "it bears it")
 
 
 @CASES.case(
@@ -447,6 +449,5 @@ async def serves_nothing(probe: Probe) -> None:
 async def is_itself(probe: Probe) -> str:
     theirs = await probe.handshake()
     probe.peer_id = theirs.peer_id
-    probe.say(probe.greeting(), probe.bitfield(*range(probe.num_pieces)))
-    await probe.quiet(2)
-    return "it closes the connection" if probe.ended else "the connection goes on"
+    probe.say(probe.greeting(), probe.everything)
+    return await outcome(probe, 2, "the connection goes on")

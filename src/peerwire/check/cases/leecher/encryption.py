@@ -130,7 +130,7 @@ async def is_of_use(probe: Probe) -> None:
     """
     await probe.handshake()
     await probe.quiet(GRACE)
-    probe.say(probe.bitfield(*range(probe.num_pieces)), Unchoke())
+    probe.say(probe.everything, Unchoke())
     await probe.wait_for(Interested)
     await probe.requested()
 
@@ -197,7 +197,7 @@ async def bears_long_pads(probe: Probe) -> None:
     expects="a handshake, and a request",
 )
 async def takes_it_all(probe: Probe) -> None:
-    everything = probe.bitfield(*range(probe.num_pieces))
+    everything = probe.everything
     await probe.accept(Observer(probe), probe.greeting(), everything, Unchoke())
     await probe.handshake()
     await probe.requested()
@@ -241,7 +241,7 @@ def refused(words: bytes) -> Ask:
 
     async def ask(probe: Probe) -> str | None:
         await probe.accept(Twisted(probe, words))
-        everything = probe.bitfield(*range(probe.num_pieces))
+        everything = probe.everything
         probe.say(probe.greeting(Reserved.FAST | Reserved.EXTENSION), everything, Unchoke())
         return await goes_on(probe)
 

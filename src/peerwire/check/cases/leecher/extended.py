@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ....bencode import encode
 from ....messages import Extended, NotInterested, Request, Unchoke
-from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive
+from ...case import INFO, MUST, SHOULD, Cases, Deviates, Inconclusive
 from ..extended import handshake_of
-from .steps import GRACE, interested, none_of
+from .steps import GRACE, bears, interested, none_of
 
 if TYPE_CHECKING:
     from ...probe import Probe
@@ -42,7 +42,7 @@ async def introduces_itself(probe: Probe) -> None:
 async def keeps_to_our_queue(probe: Probe) -> str:
     await probe.introduce(reqq=3)
     await probe.quiet(GRACE)
-    probe.say(probe.bitfield(*range(probe.num_pieces)), Unchoke())
+    probe.say(probe.everything, Unchoke())
     await interested(probe)
     came = [each for each in await probe.quiet(2) if isinstance(each, Request)]
     if not came:
@@ -61,7 +61,7 @@ async def keeps_to_our_queue(probe: Probe) -> str:
 )
 async def bears_the_unknown(probe: Probe) -> None:
     await probe.introduce({"xx_nobody": 9}, xx_text=b"\xff" * 20)
-    probe.say(probe.bitfield(*range(probe.num_pieces)), Unchoke())
+    probe.say(probe.everything, Unchoke())
     await probe.requested()
 
 
@@ -104,20 +104,6 @@ async def with_no_id_of_its(probe: Probe) -> str:
     unused = next(number for number in range(200, 256) if number not in told.m.values())
     probe.say(Extended(unused, b"de"))
     return await bears(probe)
-
-
-async def bears(probe: Probe) -> str:
-    """Tells the leecher of all pieces, unchokes it, and returns whether it goes on.
-
-    Raises:
-        Deviates: It does neither that nor close the connection.
-    """
-    probe.say(probe.bitfield(*range(probe.num_pieces)), Unchoke())
-    try:
-        await probe.requested()
-    except Closed:
-        return "it closes the connection"
-    return "it ignores it"
 
 
 @PEX.case(

@@ -9,7 +9,6 @@ from ....messages import (
     AllowedFast,
     Bitfield,
     Choke,
-    Have,
     HaveAll,
     HaveNone,
     Interested,
@@ -21,8 +20,8 @@ from ....messages import (
     Unchoke,
 )
 from ...case import INFO, MUST, SHOULD, Cases, Closed, Deviates, Inconclusive
-from ...probe import ANSWER, BLOCK, Probe, Silent
-from .steps import interested, none_of
+from ...probe import ANSWER, BLOCK, Probe
+from .steps import announced, interested, none_of, outcome
 
 __all__ = ["CASES"]
 
@@ -248,11 +247,7 @@ async def believes_suggestions(probe: Probe) -> str:
 async def served_after_choke(probe: Probe) -> None:
     requests = await all_of_one(probe)
     probe.say(Choke(), *map(probe.serve, requests))
-    index = requests[0].index
-    try:
-        await probe.wait_for(Have, where=lambda each: each.index == index)
-    except Silent:
-        raise Deviates("it does not say 'have' of it") from None
+    await announced(probe, requests[0].index)
 
 
 @CASES.case(
@@ -284,8 +279,7 @@ async def asks_after_rejects(probe: Probe) -> None:
 )
 async def allowed_no_piece(probe: Probe) -> str:
     await fast(probe, HaveAll(), AllowedFast(probe.num_pieces))
-    await probe.quiet(2)
-    return "it closes the connection" if probe.ended else "it ignores it"
+    return await outcome(probe, 2, "it ignores it")
 
 
 @CASES.case(

@@ -148,7 +148,7 @@ async def takes(probe: Probe) -> None:
 )
 async def checks(probe: Probe) -> str:
     await serve_all(probe, await wanted(probe), flip=1)
-    probe.say(probe.bitfield(*range(probe.num_pieces)))
+    probe.say(probe.everything)
     said = await probe.quiet(3)
     none_of(said, Interested, Request, why="where it has no metadata")
     if probe.ended:

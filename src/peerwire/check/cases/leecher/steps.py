@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....messages import Interested, Piece, Request, Unchoke
-from ...case import Deviates, Inconclusive
-from ...probe import PLAIN, Probe
+from ....messages import Have, Interested, Piece, Request, Unchoke
+from ...case import Closed, Deviates, Inconclusive
+from ...probe import PLAIN, Probe, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from ....handshake import Reserved
     from ....messages import Message
 
-__all__ = ["GRACE", "asked", "interested", "met", "none_of", "one_piece", "spoil"]
+__all__ = [
+    "GRACE",
+    "announced",
+    "asked",
+    "bears",
+    "interested",
+    "met",
+    "none_of",
+    "one_piece",
+    "outcome",
+    "spoil",
+]
 
 #: Between what crosses on the wire and what is said in spite of what was heard.
 GRACE = 0.5
@@ -25,8 +36,7 @@ async def met(probe: Probe, *pieces: int, reserved: Reserved = PLAIN) -> list[in
     await probe.open(reserved, announce=False)
     await probe.quiet(GRACE)
     lacking = probe.lacking()
-    told = pieces or range(probe.num_pieces)
-    probe.say(probe.bitfield(*told))
+    probe.say(probe.bitfield(*pieces) if pieces else probe.everything)
     return lacking
 
 
@@ -74,6 +84,38 @@ async def interested(probe: Probe) -> None:
         await probe.wait_for(Interested)
     except Deviates as error:
         raise Inconclusive(f"not asked: {error}") from error
+
+
+async def announced(probe: Probe, index: int) -> None:
+    """Waits for 'have' of a piece that was served.
+
+    Raises:
+        Deviates: It does not come.
+    """
+    try:
+        await probe.wait_for(Have, where=lambda each: each.index == index)
+    except Silent:
+        raise Deviates("it does not say 'have' of it: to who has it that says nothing") from None
+
+
+async def bears(probe: Probe) -> str:
+    """Tells the leecher of all pieces, unchokes it, and returns whether it goes on.
+
+    Raises:
+        Deviates: It does neither that nor close the connection.
+    """
+    probe.say(probe.everything, Unchoke())
+    try:
+        await probe.requested()
+    except Closed:
+        return "it closes the connection"
+    return "it ignores it"
+
+
+async def outcome(probe: Probe, seconds: float, otherwise: str) -> str:
+    """Tells whether the connection ends within so many seconds, or what is the case otherwise."""
+    await probe.quiet(seconds)
+    return "it closes the connection" if probe.ended else otherwise
 
 
 def none_of(
