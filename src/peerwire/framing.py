@@ -5,7 +5,7 @@ no more than one incomplete message, copies none of the complete ones, and refus
 is too long from the four bytes of its length prefix alone.
 
 Messages come in runs: a swarm announces pieces by the hundred, a fast leecher asks for blocks by
-the dozen. Decoded as such, one of a flood of HAVE costs 0.14 us instead of 0.35.
+the dozen. Decoded as such, one of a flood of HAVE costs 0.12 us instead of 0.35.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ _RULES = {
 }
 
 
-#: The messages there are floods of, by length and id, and the layout of what follows these.
+#: The messages there are floods of, by length and id, and the layout of what follows these. A
+#: reject, of which a choke may bring hundreds, costs 0.13 us instead of 0.52.
 _FLOODS = {
     (1 + _FIXED[kind.id][0], kind.id): (kind, Struct(f">5x{fields}"))
     for kind, fields in ((Have, "I"), (Request, "III"), (Cancel, "III"), (Reject, "III"))
