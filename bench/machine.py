@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from tests.interop.clients import CLIENTS
-from tests.interop.clients.bittorrent_protocol import wanted_version
+from tests.interop.clients.bittorrent_protocol import PACKAGE
 from tests.interop.clients.rtorrent import Rtorrent
+from tests.interop.versions import version
 
 from peerwire.cli.measuring.table import machine as ours
 
@@ -17,14 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["machine", "missing"]
-
-#: What each client is asked to tell its version with.
-ASKED = {
-    "transmission": ["transmission-daemon", "--version"],
-    "aria2": ["aria2c", "--version"],
-    "rtorrent": ["rtorrent", "-h"],
-    "node": ["node", "--version"],
-}
 
 KINDS = CLIENTS | {Rtorrent.name: Rtorrent}
 
@@ -41,16 +31,8 @@ def machine(lacking: Iterable[str]) -> dict[str, str]:
     for name in KINDS:
         if name in lacking:
             found[name] = "not installed"
-        elif name == "libtorrent":
-            found[name] = version(name)
-        elif name == "bittorrent-protocol":
-            found[name] = f"{wanted_version()} on node {_says('node')}"
+        elif name == PACKAGE:
+            found[name] = f"{version(name)} on node {version('node')}"
         else:
-            found[name] = _says(name)
+            found[name] = version(name)
     return found
-
-
-def _says(name: str) -> str:
-    done = subprocess.run(ASKED[name], capture_output=True, text=True, check=False, timeout=30)
-    match = re.search(r"\d+(\.\d+)+", done.stdout + done.stderr)
-    return match[0] if match else "of unknown version"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.check import leeching, seeding
-from tests.check.clients import SEEDS, called, kinds
+from tests.check.clients import ASKED, called, kinds
 from tests.check.column import Column
 from tests.check.summary import renewed, table
 from tests.check.torrents import make_torrents
@@ -52,7 +52,7 @@ class Asking:
     """One client, and all that it is asked.
 
     Attributes:
-        name: One of `SEEDS`.
+        name: One of `ASKED`.
         torrents: What it serves and fetches.
         home: A folder for it.
         jobs: Cases asked side by side.
@@ -123,7 +123,7 @@ class Asking:
 
         def start(port: int) -> AbstractContextManager[Process]:
             home = folder / f"home{next(numbers)}"
-            client = SEEDS[self.name](home, jail, encryption="prefer", pex=True)
+            client = ASKED[self.name](home, jail, encryption="prefer", pex=True)
             return client.seed(torrent, copy, port)
 
         return start
@@ -134,11 +134,11 @@ class Asking:
         Raises:
             ClientFailed: It does not start.
         """
-        if not cases or self.name not in leeching.LEECHERS:
+        if not cases:
             return
         self.note(f"{len(cases)} cases while it downloads")
         paths, content = self.torrents.paths, self.torrents.content
-        report = leeching.ask(self.name, paths["v1"], content, self.home, self.home, cases=cases)
+        report = leeching.ask(self.name, paths["v1"], content, self.home, cases=cases)
         self.column.take(report.results, report.gone)
 
 
@@ -151,9 +151,9 @@ def main() -> int:
     until = time.monotonic() + TIMEOUT_ALL
     with tempfile.TemporaryDirectory() as folder:
         torrents = make_torrents(Path(folder))
-        for name in args.client or SEEDS:
+        for name in args.client or ASKED:
             left = until - time.monotonic()
-            if reason := "there is no time left" if left < 0 else SEEDS[name].available():
+            if reason := "there is no time left" if left < 0 else ASKED[name].available():
                 print(f"{name}: left out: {reason}")
                 continue
             column, home = Column(called(name)), Path(folder) / name
@@ -165,7 +165,7 @@ def main() -> int:
 
 def write_pages(out: Path) -> int:
     """Writes the page of all results in a folder, and renews what its index says of them."""
-    there = {name: out / f"{name}.jsonl" for name in SEEDS}
+    there = {name: out / f"{name}.jsonl" for name in ASKED}
     reports = {name: Report.read(path) for name, path in there.items() if path.exists()}
     (out / "grid.html").write_text(page([*reports.values()]), encoding="utf-8")
     index = out / "index.md"
@@ -178,7 +178,7 @@ def write_pages(out: Path) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m tests.check", description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--client", action="append", choices=SEEDS, help="only this one")
+    parser.add_argument("--client", action="append", choices=ASKED, help="only this one")
     parser.add_argument(
         "--only", metavar="ID", action="append", default=[], help="only this case, or these"
     )

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Final
 
-from tests.interop.clients import CLIENTS, Peerwire
-from tests.interop.clients.rtorrent import Rtorrent
+from tests.check.clients import ASKED
 from tests.interop.magnets import (
     Aria2ByMagnet,
     LibtorrentByMagnet,
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
 
     from peerwire.check import Case
     from peerwire.check.probe import Content
-
-LEECHERS: Final[dict[str, type[Client]]] = {"peerwire": Peerwire} | CLIENTS | {"rtorrent": Rtorrent}
 
 #: Those that can be given a link only.
 BY_MAGNET: Final[dict[str, type[Client]]] = {
@@ -74,21 +70,19 @@ def ask(
     torrent: Path,
     content: Path,
     scratch: Path,
-    out: Path,
     *,
     cases: Sequence[Case] = LEECHER_CASES,
     jobs: int = JOBS,
 ) -> Report:
-    """Asks one client all there is to ask a leecher, and writes it to OUT/NAME-leecher.jsonl.
+    """Asks one client all there is to ask a leecher.
 
     It takes some minutes, and twenty at the most; what is left then is inconclusive.
 
     Args:
-        name: One of `LEECHERS`.
+        name: One of `ASKED`.
         torrent: A .torrent with a v1 side, with a dozen pieces or more of two blocks.
         content: Its content, which the client is given some of.
         scratch: A folder for the client's homes, settings, logs and downloads.
-        out: The folder of results.
         cases: What to ask.
         jobs: Clients that run side by side.
 
@@ -97,10 +91,7 @@ def ask(
     """
     home = scratch / f"{name}-leecher"
     home.mkdir()
-    report = Report.of(asyncio.run(_ask_all(name, torrent, content, home, cases, jobs)))
-    lines = map(json.dumps, [*report.results, report.summary()])
-    (out / f"{name}-leecher.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    return report
+    return Report.of(asyncio.run(_ask_all(name, torrent, content, home, cases, jobs)))
 
 
 def leecher(name: str, case: Case, home: Path, jail: Path) -> Client:
@@ -116,7 +107,7 @@ def leecher(name: str, case: Case, home: Path, jail: Path) -> Client:
     if case.encrypted and name == "libtorrent":  # whose "prefer" is for who is known to speak it
         encryption = "plaintext" if case.id == "mse/leecher/5" else "require"
     pex = case.id.startswith("bep11/")
-    return clients.get(name, LEECHERS[name])(home, jail, encryption=encryption, pex=pex)
+    return clients.get(name, ASKED[name])(home, jail, encryption=encryption, pex=pex)
 
 
 def begin(content: Path, folder: Path) -> None:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 from tests.check import seeding
-from tests.check.clients import KINDS, SEEDS, VERSION, first_version, kinds
+from tests.check.clients import ASKED, KINDS, kinds
 from tests.check.column import Column
 from tests.check.torrents import make_torrents
 from tests.interop.clients import Peerwire
 from tests.interop.clients.bittorrent_protocol import PACKAGE
 from tests.interop.process import ClientFailed
+from tests.interop.versions import COMMANDS, first_version
 
 from peerwire.check import LEECHER_CASES, MUST, SEED_CASES, Cases, Result, Verdict
 from peerwire.check.report import Report
@@ -81,7 +82,7 @@ def test_a_version_is_found_in_what_a_program_says(said, version):
 
 
 def test_each_client_has_a_version_and_kinds_of_torrents():
-    assert VERSION.keys() | {PACKAGE} == SEEDS.keys()
+    assert COMMANDS.keys() - {"node"} | {PACKAGE} == ASKED.keys()
     assert kinds("aria2") == KINDS
     assert kinds("libtorrent") == (*KINDS, "v2")
 

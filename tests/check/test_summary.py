@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.check.clients import SEEDS
+from tests.check.clients import ASKED
 from tests.check.summary import BEGIN, END, renewed, table, unexplained
 
 from peerwire.check.report import Report
 
 DOCS = Path(__file__).parents[2] / "docs" / "conformance"
-NAMES = [name for name in SEEDS if (DOCS / f"{name}.jsonl").exists()]
+NAMES = [name for name in ASKED if (DOCS / f"{name}.jsonl").exists()]
 
 
 def report(**verdicts: str) -> Report:
